@@ -1,0 +1,139 @@
+"""IMS: create virtual machines from templates, and tell each guest who it is.
+
+.. code-block:: python
+
+    from ims_core import Ims
+
+    with Ims() as ims:
+        vm = ims.create_vm("web01", provider="kvm", wait="ready")
+
+Names are imported when they are first used, so that a provider that needs the SPI alone does not
+pay for the service.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ims_core.errors import (
+        AccessDeniedError,
+        CancelledError,
+        CapacityError,
+        ConfigError,
+        ConflictError,
+        DeadlineError,
+        GuestError,
+        HypervisorError,
+        ImageError,
+        ImsError,
+        InvalidError,
+        NotFoundError,
+        NotOursError,
+        UnavailableError,
+        UnsupportedError,
+    )
+    from ims_core.models import (
+        VM,
+        Address,
+        Carrier,
+        CarrierLimits,
+        Context,
+        Delivery,
+        Features,
+        File,
+        Finding,
+        Host,
+        Interface,
+        ItemResult,
+        Mark,
+        Metrics,
+        Receipt,
+        Resource,
+        Script,
+        State,
+        Template,
+        User,
+        VMSpec,
+        Wait,
+    )
+    from ims_core.service import Ims, Phase
+    from ims_core.spi import Console, ConsoleLog, Discarded, Provider, TemplateStore, UndoLog
+
+_HOMES = {
+    "ims_core.errors": (
+        "AccessDeniedError CancelledError CapacityError ConfigError ConflictError DeadlineError "
+        "GuestError HypervisorError ImageError ImsError InvalidError NotFoundError NotOursError "
+        "UnavailableError UnsupportedError"
+    ),
+    "ims_core.models": (
+        "Address Carrier CarrierLimits Context Delivery Features File Finding Host Interface "
+        "ItemResult Mark Metrics Receipt Resource Script State Template User VM VMSpec Wait"
+    ),
+    "ims_core.service": "Ims Phase",
+    "ims_core.spi": "Console ConsoleLog Discarded Provider TemplateStore UndoLog",
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+__version__ = "0.1.0"
+__all__ = [
+    "VM",
+    "AccessDeniedError",
+    "Address",
+    "CancelledError",
+    "CapacityError",
+    "Carrier",
+    "CarrierLimits",
+    "ConfigError",
+    "ConflictError",
+    "Console",
+    "ConsoleLog",
+    "Context",
+    "DeadlineError",
+    "Delivery",
+    "Discarded",
+    "Features",
+    "File",
+    "Finding",
+    "GuestError",
+    "Host",
+    "HypervisorError",
+    "ImageError",
+    "Ims",
+    "ImsError",
+    "Interface",
+    "InvalidError",
+    "ItemResult",
+    "Mark",
+    "Metrics",
+    "NotFoundError",
+    "NotOursError",
+    "Phase",
+    "Provider",
+    "Receipt",
+    "Resource",
+    "Script",
+    "State",
+    "Template",
+    "TemplateStore",
+    "UnavailableError",
+    "UndoLog",
+    "UnsupportedError",
+    "User",
+    "VMSpec",
+    "Wait",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use (PEP 562)."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    """The public names, imported or not."""
+    return sorted(__all__)

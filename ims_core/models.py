@@ -1,0 +1,428 @@
+"""The words of IMS as frozen data.
+
+Specs and results are slotted dataclasses: cheap to make by the thousand, safe to share between
+threads. Sizes are bytes, times are seconds, MAC addresses are lower case with colons, and
+addresses carry their prefix length (``192.0.2.10/24``) wherever it is known. A number that the
+hypervisor cannot give is ``None``, never 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "VM",
+    "Address",
+    "Carrier",
+    "CarrierLimits",
+    "Context",
+    "Delivery",
+    "Features",
+    "File",
+    "Finding",
+    "Host",
+    "Interface",
+    "ItemResult",
+    "Mark",
+    "Metrics",
+    "Receipt",
+    "Resource",
+    "Script",
+    "State",
+    "Template",
+    "User",
+    "VMSpec",
+    "Wait",
+]
+
+_EMPTY: Mapping[str, str] = MappingProxyType({})
+
+
+class State(StrEnum):
+    """What a VM is doing. Every state of a hypervisor maps to exactly one of these."""
+
+    DEFINED = "defined"  # complete, and never started yet
+    STARTING = "starting"
+    RUNNING = "running"
+    PAUSED = "paused"  # in memory, its CPUs held
+    SUSPENDED = "suspended"  # its memory saved to disk
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    CRASHED = "crashed"
+    UNKNOWN = "unknown"  # the hypervisor itself does not know
+
+
+class Wait(StrEnum):
+    """How far ``create-vm`` and ``start-vm`` wait."""
+
+    DEFINED = "defined"
+    RUNNING = "running"
+    ADDRESS = "address"  # some source knows an address of the guest
+    READY = "ready"  # this start's receipt: right digest, right nonce, every item good
+
+
+class Carrier(StrEnum):
+    """How a layout's bytes travel to the guest."""
+
+    ISO = "iso"
+    DISK = "disk"
+    GUEST_PROPERTIES = "guest-properties"
+    XENSTORE = "xenstore"
+
+
+# --- Context: what the guest must be told -------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """A network card: where it is plugged in, and what the guest must set on it.
+
+    Attributes:
+        network: The provider's name of the network; empty means the pool's default.
+        mac: Empty until the service has chosen one.
+        addresses: Static addresses with prefix length. None at all means DHCP.
+        gateways: Default routes, at most one for each IP version.
+        nameservers: DNS servers.
+        search: DNS search domains.
+    """
+
+    network: str = ""
+    mac: str = ""
+    addresses: tuple[str, ...] = ()
+    gateways: tuple[str, ...] = ()
+    nameservers: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """An account to be made in the guest, or to be given keys if it exists.
+
+    Attributes:
+        name: Login name.
+        ssh_keys: Lines for ``authorized_keys``.
+        password_hash: A crypt(3) hash, never a password in the clear.
+        sudo: Whether the user may become root without a password.
+    """
+
+    name: str
+    ssh_keys: tuple[str, ...] = ()
+    password_hash: str = field(default="", repr=False)
+    sudo: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file to be written in the guest: absolute path, any bytes, octal mode, ``user:group``."""
+
+    path: str
+    content: bytes = field(repr=False)
+    mode: int = 0o644
+    owner: str = "root:root"
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A program the guest runs once, after everything else was applied."""
+
+    name: str
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What one guest must be told. Values are data: no layout lets the guest execute them.
+
+    Attributes:
+        instance_id: The VM's UUID, set by the service; the same over restarts, so that a restart
+            re-runs nothing.
+        hostname: The guest's name, with or without a domain; the VM's name if it is empty.
+        interfaces: The VM's network cards in order; none means one card with DHCP.
+        ssh_keys: Keys for the template's default user (root where it names none).
+        users: Further accounts.
+        properties: Free key=value data for the applications in the guest.
+        secrets: The same, but never shown in a log, an error or ``show-context``.
+        files: Written before any script runs.
+        scripts: Run in this order, once for each digest.
+        user_data: Raw user-data for cloud-init, passed through untouched.
+    """
+
+    instance_id: str = ""
+    hostname: str = ""
+    interfaces: tuple[Interface, ...] = ()
+    ssh_keys: tuple[str, ...] = ()
+    users: tuple[User, ...] = ()
+    properties: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+    secrets: Mapping[str, str] = field(default_factory=lambda: _EMPTY, repr=False)
+    files: tuple[File, ...] = ()
+    scripts: tuple[Script, ...] = ()
+    user_data: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A finished context for one start of one VM.
+
+    Attributes:
+        layout: Name of the layout the bytes are in.
+        carrier: How they travel.
+        digest: ``sha256:`` and 64 hex digits over the layout's files (see
+            :func:`ims_bootparams.digest.digest_of`). The guest computes it anew from what it read.
+        nonce: Fresh for each start and outside the digest, so an old receipt is told apart.
+        medium: The whole medium, for the carriers ``iso`` and ``disk``.
+        values: Keys and values, for the carriers ``xenstore`` and ``guest-properties``.
+    """
+
+    layout: str
+    carrier: Carrier
+    digest: str
+    nonce: str
+    medium: bytes = field(default=b"", repr=False)
+    values: Mapping[str, str] = field(default_factory=lambda: _EMPTY, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ItemResult:
+    """What became of one item of the context: its name, and the guest's message if it failed."""
+
+    name: str
+    ok: bool
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The guest's answer: what it read, what it did, and the addresses it has."""
+
+    digest: str
+    nonce: str
+    items: tuple[ItemResult, ...] = ()
+    addresses: tuple[Address, ...] = ()
+
+    def problem(self, *, digest: str, nonce: str) -> str:
+        """Why this receipt does not prove that the context was applied; empty when it does."""
+        if nonce != self.nonce:
+            return "the receipt is of an earlier start"
+        if digest != self.digest:
+            return f"the guest read other bytes than were sent ({self.digest}, sent {digest})"
+        failed = [item for item in self.items if not item.ok]
+        if failed:
+            return "; ".join(f"{item.name} failed: {item.message or '?'}" for item in failed)
+        return ""
+
+
+# --- Templates and specs ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """An image that VMs are made from; its manifest lies beside it in the pool.
+
+    Attributes:
+        name: Unique in its pool.
+        format: ``qcow2`` or ``raw``.
+        digest: ``sha256:`` and 64 hex digits of the image file.
+        size: Bytes of the image file.
+        virtual_size: Bytes of the disk the guest sees.
+        layout: The context layout the guest understands.
+        default_user: Whom ``Context.ssh_keys`` belong to.
+        min_memory: Bytes; 0 when the template does not say.
+        source: Where it was imported from, for people.
+    """
+
+    name: str
+    format: str
+    digest: str
+    size: int
+    virtual_size: int
+    layout: str = "nocloud"
+    default_user: str = ""
+    min_memory: int = 0
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VMSpec:
+    """An order for one VM, after validation.
+
+    Attributes:
+        name: One host name label or several; see :data:`ims_core.names.NAME`.
+        uuid: Ours, and the hypervisor's too wherever it lets us choose.
+        template: What it is made from.
+        memory: Bytes.
+        vcpus: Virtual CPUs.
+        disk: Bytes of the root disk; never less than the template's.
+        interfaces: Network cards, each with a MAC.
+    """
+
+    name: str
+    uuid: str
+    template: Template
+    memory: int
+    vcpus: int
+    disk: int
+    interfaces: tuple[Interface, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What we write into the hypervisor's own metadata of a VM we made.
+
+    It lets IMS find its VMs again without its store. It holds no secrets: of the context only
+    the digest.
+
+    Attributes:
+        store: Id of the store that made the VM.
+        operation: Id of the operation that made it; part of the name of everything it made.
+        vm: Our UUID of the VM.
+        complete: False until ``create-vm`` has done all it does.
+        template: Name of the template.
+        digest: Of the context delivered at the last start.
+        nonce: Of the last start; empty when it was never started.
+    """
+
+    store: str
+    operation: str
+    vm: str
+    complete: bool = False
+    template: str = ""
+    digest: str = ""
+    nonce: str = ""
+
+
+# --- What a provider reports --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address of a guest, and who says so.
+
+    Attributes:
+        address: With prefix length where the source knows it.
+        mac: Of the card that has it.
+        source: ``lease``, ``agent``, ``arp``, ``receipt``, …
+    """
+
+    address: str
+    mac: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class VM:
+    """A VM as its hypervisor shows it now.
+
+    Attributes:
+        mark: None for a VM that IMS did not make.
+        problem: Why it would not start, in a few words; empty when nothing is known.
+        addresses: Only when they were asked for; the same address may come from several sources.
+        receipt: The guest's last answer, only when it was asked for.
+        pool: Set by the service.
+        pending: Static addresses that take effect at the next start; set by the service.
+    """
+
+    name: str
+    uuid: str
+    state: State
+    mark: Mark | None = None
+    memory: int | None = None
+    vcpus: int | None = None
+    problem: str = ""
+    addresses: tuple[Address, ...] = ()
+    receipt: Receipt | None = None
+    pool: str = ""
+    pending: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """Counters and gauges of one VM, read at one time.
+
+    Attributes:
+        timestamp: Seconds since the epoch at which the hypervisor was asked.
+        cpu_seconds: CPU time used since the VM was started.
+        memory_used_bytes: What the guest itself uses, as its balloon driver tells.
+        memory_max_bytes: What the guest may use.
+        disk_read_bytes: Since the start, over all disks; likewise the other counters.
+    """
+
+    name: str
+    uuid: str
+    timestamp: float
+    cpu_seconds: float | None = None
+    vcpus: int | None = None
+    memory_used_bytes: int | None = None
+    memory_max_bytes: int | None = None
+    disk_read_bytes: int | None = None
+    disk_write_bytes: int | None = None
+    net_rx_bytes: int | None = None
+    net_tx_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A hypervisor machine of a pool, with its capacity."""
+
+    name: str
+    cpus: int
+    memory: int
+    memory_free: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing ``check`` found: what it is about, what is wrong, and the command that mends it."""
+
+    subject: str
+    message: str
+    fix: str = ""
+    ok: bool = False
+
+
+# --- What a provider declares -------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierLimits:
+    """What a carrier of a provider can hold: bytes in all, and for key-value carriers per value."""
+
+    max_bytes: int
+    max_value_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What a provider can do beyond the required methods; protocols are not repeated here.
+
+    Attributes:
+        carriers: In order of preference.
+        template_formats: Image formats it can make VMs from.
+        address_sources: Where it can learn a guest's addresses.
+        receipts: Whether a guest can answer it.
+    """
+
+    carriers: Mapping[Carrier, CarrierLimits] = field(default_factory=dict)
+    template_formats: tuple[str, ...] = ()
+    address_sources: tuple[str, ...] = ()
+    receipts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One thing a provider is about to make, as the undo log keeps it.
+
+    Attributes:
+        kind: The provider's own word: ``volume``, ``domain``, ``dhcp-host``, …
+        name: Its name in the hypervisor, chosen by us before it exists.
+        operation: Id of the operation it belongs to.
+    """
+
+    kind: str
+    name: str
+    operation: str

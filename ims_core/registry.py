@@ -1,0 +1,126 @@
+"""Finding plugins by entry point, with stevedore.
+
+Only the plugin that is asked for is imported. A listing imports all of them, because only then
+can it say which are broken; a broken one breaks nothing else.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, distributions
+from typing import TYPE_CHECKING, Any
+
+from ims_core.errors import ConfigError, NotFoundError
+
+if TYPE_CHECKING:
+    from ims_bootparams.layouts import Layout
+
+    from ims_core.spi import Provider
+
+__all__ = ["LAYOUTS", "PROVIDERS", "Plugin", "layout", "plugins", "provider_class"]
+
+PROVIDERS = "ims.providers"
+LAYOUTS = "ims.layouts"
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """One entry point, the distribution that declares it, and what it loads.
+
+    Attributes:
+        broken: Why it cannot be used; empty when it can.
+        loaded: The object; None when it is broken.
+    """
+
+    name: str
+    distribution: str
+    target: str
+    broken: str = ""
+    loaded: Any = None
+
+
+def provider_class(name: str) -> type[Provider]:
+    """The provider of that name, loaded.
+
+    Raises:
+        NotFoundError: ``provider-not-found``; the hint lists those that exist.
+        ConfigError: Two distributions have one of that name, or it cannot be imported.
+    """
+    found: type[Provider] = _load(PROVIDERS, "provider", name)
+    return found
+
+
+def layout(name: str) -> Layout:
+    """The context layout of that name, loaded; raises as :func:`provider_class` does."""
+    found: Layout = _load(LAYOUTS, "layout", name)
+    return found
+
+
+def plugins(group: str) -> list[Plugin]:
+    """Every plugin of a group, sorted by name, broken ones included with the reason."""
+    points = _declared(group)
+    counts = Counter(point.name for _, point in points)
+    found = []
+    for distribution, point in points:
+        broken, loaded = "", None
+        if counts[point.name] > 1:
+            broken = f"declared by {_owners(group, point.name)}; uninstall one of them"
+        else:
+            try:
+                loaded = point.load()
+            except Exception as error:  # noqa: BLE001 - a foreign module may raise anything
+                broken = f"{type(error).__name__}: {error}"
+        found.append(Plugin(point.name, distribution, point.value, broken, loaded))
+    return found
+
+
+def _load(group: str, kind: str, name: str) -> Any:
+    from stevedore import DriverManager  # noqa: PLC0415 - 50 ms that --help must not pay
+    from stevedore.exception import MultipleMatches, NoMatches  # noqa: PLC0415
+
+    try:
+        return DriverManager(group, name, on_load_failure_callback=_fail).driver
+    except NoMatches:
+        known = sorted({point.name for _, point in _declared(group)})
+        raise NotFoundError(
+            f"there is no {kind} {name!r}",
+            code=f"{kind}-not-found",
+            hint=f"known: {', '.join(known) or 'none'} (entry points of the group {group})",
+        ) from None
+    except MultipleMatches:
+        raise ConfigError(
+            f"{kind} {name!r} is declared by {_owners(group, name)}",
+            code=f"{kind}-ambiguous",
+            hint="uninstall one of them",
+        ) from None
+    except _BrokenPluginError as broken:
+        cause = broken.__cause__
+        raise ConfigError(
+            f"{kind} {name!r} cannot be loaded: {type(cause).__name__}: {cause}",
+            code=f"{kind}-broken",
+            hint=f"pip install 'ims[{name}]', or reinstall {_owners(group, name)}",
+        ) from cause
+
+
+class _BrokenPluginError(Exception):
+    """Carries a plugin's own failure out of stevedore."""
+
+
+def _fail(_manager: object, point: EntryPoint, error: BaseException) -> None:
+    raise _BrokenPluginError(point.name) from error
+
+
+def _declared(group: str) -> list[tuple[str, EntryPoint]]:
+    """Entry points with their distributions, which stevedore's cache does not keep."""
+    found = {
+        (point.name, distribution.metadata["Name"] or "?", point.value): point
+        for distribution in distributions()
+        for point in distribution.entry_points
+        if point.group == group
+    }
+    return [(distribution, point) for (_, distribution, _), point in sorted(found.items())]
+
+
+def _owners(group: str, name: str) -> str:
+    return " and ".join(dist for dist, point in _declared(group) if point.name == name)

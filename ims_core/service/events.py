@@ -1,0 +1,48 @@
+"""Progress, as the caller is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+__all__ = ["Event", "Listener", "Phase", "ignore"]
+
+
+class Phase(StrEnum):
+    """Where an operation is; in the order in which a create goes through them."""
+
+    FETCH = "fetch"  # a template image is downloaded, or read for its digest
+    VALIDATE = "validate"  # nothing has been made yet
+    UPLOAD = "upload"  # a template image goes into the pool
+    CREATE = "create"
+    START = "start"
+    WAIT = "wait"
+    STOP = "stop"
+    DELETE = "delete"
+    ROLL_BACK = "roll-back"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One step of progress.
+
+    Attributes:
+        percent: Of this phase, 0 to 100; None when it cannot be known.
+        message: One line for a person.
+        warning: Whether the person should read it even if they read no progress.
+    """
+
+    phase: Phase
+    message: str
+    percent: float | None = None
+    warning: bool = False
+
+
+Listener = Callable[[Event], None]
+"""Called synchronously; an exception it raises cancels the operation, which is then undone."""
+
+
+def ignore(_event: Event) -> None:
+    """The listener of those who gave none."""

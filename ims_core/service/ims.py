@@ -1,0 +1,320 @@
+"""The ``Ims`` class: every verb, for the command line and for orchestration code alike."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from threading import Lock
+from typing import TYPE_CHECKING, Self
+
+from ims_core.config import load_config, state_dir
+from ims_core.models import Context, Wait
+from ims_core.service import create, lifecycle, templates
+from ims_core.service.create import Order
+from ims_core.service.events import ignore
+from ims_core.service.session import Session, open_session
+from ims_core.service.waiting import CONSOLE_LINES, Deadline
+from ims_core.spi import Console, ConsoleLog, TemplateStore, require
+from ims_core.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from ims_core.models import VM, Address, Finding, Metrics, Template
+    from ims_core.service.events import Listener
+    from ims_core.spi import ConsoleStream
+
+__all__ = ["Ims"]
+
+
+class Ims:
+    """Creates and manages VMs in the pools of one configuration.
+
+    Every method that takes ``provider`` and ``pool`` means the pool of that name, else the
+    provider's default pool, else the configuration's default pool. Connections are opened when
+    first needed and closed by :meth:`close`, or at the end of the ``with`` block. An instance may
+    be used from several threads.
+
+    Args:
+        config: The configuration file; ``IMS_CONFIG`` or the platform's place if None.
+        state: The state directory; ``IMS_STATE`` or the platform's place if None.
+        progress: Told each step of long operations.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: Path | None = None,
+        state: Path | None = None,
+        progress: Listener = ignore,
+    ) -> None:
+        """Read the configuration; connects to nothing yet."""
+        self.config = load_config(config)
+        self.state = state or state_dir()
+        self._tell = progress
+        self._store: Store | None = None
+        self._sessions: dict[str, Session] = {}
+        self._lock = Lock()
+
+    def close(self) -> None:
+        """Close every connection. Idempotent."""
+        with self._lock:
+            while self._sessions:
+                self._sessions.popitem()[1].provider.close()
+            if self._store is not None:
+                self._store.close()
+                self._store = None
+
+    def __enter__(self) -> Self:
+        """Use as a context manager that closes it."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close."""
+        self.close()
+
+    def session(self, *, provider: str = "", pool: str = "") -> Session:
+        """The pool that is meant, with its provider open: for what this class has no verb for."""
+        wanted = self.config.pool(name=pool, provider=provider)
+        with self._lock:
+            if wanted.name not in self._sessions:
+                self._sessions[wanted.name] = open_session(wanted, self._opened_store(), self._tell)
+            return self._sessions[wanted.name]
+
+    # --- VMs ---
+
+    def create_vm(
+        self,
+        name: str = "",
+        *,
+        provider: str = "",
+        pool: str = "",
+        template: str = "",
+        memory: int = 0,
+        vcpus: int = 1,
+        disk: int = 0,
+        context: Context | None = None,
+        layout: str = "",
+        carrier: str = "",
+        wait: Wait | str = Wait.RUNNING,
+        timeout: float = 300.0,
+    ) -> VM:
+        """Create a VM, start it, and wait until it is as far as asked; or leave nothing of it.
+
+        Args:
+            name: Made up when empty.
+            provider: See the class.
+            pool: See the class.
+            template: The pool's default template, or its only one, when empty.
+            memory: Bytes; 512 MiB or the template's minimum when 0.
+            vcpus: Virtual CPUs.
+            disk: Bytes of the root disk; the template's size when 0.
+            context: What the guest is told; DHCP on one card and the VM's name when None.
+            layout: Instead of the template's context layout.
+            carrier: Instead of the provider's preferred carrier.
+            wait: ``defined``, ``running``, ``address`` or ``ready``.
+            timeout: Seconds for all of it.
+
+        Raises:
+            InvalidError: A value that cannot be right; nothing was made.
+            NotFoundError: No such provider, pool, template, layout or network.
+            ConflictError: The name (``vm-exists``) or an address (``address-taken``) is taken.
+            DeadlineError: The VM did not come that far in time; it was removed again.
+            GuestError: The guest crashed or could not apply its context; it was removed again.
+        """
+        deadline = Deadline(timeout)
+        order = Order(
+            name, template, memory, vcpus, disk, context or Context(), layout, carrier, Wait(wait)
+        )
+        session = self.session(provider=provider, pool=pool)
+        return create.create(session, order, deadline)
+
+    def plan_vm(self, order: Order, *, provider: str = "", pool: str = "") -> str:
+        """The native artefact that :meth:`create_vm` would submit. Makes nothing."""
+        session = self.session(provider=provider, pool=pool)
+        ready = create.prepare(session, order)
+        return session.provider.plan(ready.spec, ready.delivery, ready.mark)
+
+    def start_vm(
+        self,
+        name: str,
+        *,
+        provider: str = "",
+        pool: str = "",
+        wait: Wait | str = Wait.RUNNING,
+        timeout: float = 300.0,
+    ) -> VM:
+        """Start a VM with a fresh delivery of its context, and wait as :meth:`create_vm` does.
+
+        Raises:
+            ConflictError: It is running already.
+        """
+        session = self.session(provider=provider, pool=pool)
+        return lifecycle.start(session, name, Wait(wait), Deadline(timeout))
+
+    def stop_vm(
+        self,
+        name: str,
+        *,
+        provider: str = "",
+        pool: str = "",
+        force: bool = False,
+        timeout: float = 60.0,
+    ) -> None:
+        """Ask the guest to stop and wait until it has; with ``force``, take the power away.
+
+        Raises:
+            DeadlineError: The guest did not stop in time; it keeps running.
+        """
+        session = self.session(provider=provider, pool=pool)
+        lifecycle.stop(session, name, force=force, deadline=Deadline(timeout))
+
+    def delete_vm(self, name: str, *, provider: str = "", pool: str = "") -> None:
+        """Remove a VM, running or not, and everything that was made for it."""
+        session = self.session(provider=provider, pool=pool)
+        lifecycle.delete(session, name)
+
+    def list_vms(
+        self, *, provider: str = "", pool: str = "", include_foreign: bool = False
+    ) -> list[VM]:
+        """The VMs that IMS made in a pool, sorted by name; with the foreign ones if asked."""
+        session = self.session(provider=provider, pool=pool)
+        found = [
+            replace(vm, pool=session.pool.name)
+            for vm in session.provider.inspect()
+            if include_foreign or vm.mark is not None
+        ]
+        return sorted(found, key=lambda vm: vm.name)
+
+    def show_vm(self, name: str, *, provider: str = "", pool: str = "") -> VM:
+        """One VM with its addresses, its last receipt, and what is pending for its next start."""
+        session = self.session(provider=provider, pool=pool)
+        vm = session.find(name, evidence=True)
+        pending = lifecycle.pending_addresses(vm, session.store.intent(vm.uuid))
+        return replace(vm, pool=session.pool.name, pending=pending)
+
+    def metrics(
+        self, names: Collection[str] = (), *, provider: str = "", pool: str = ""
+    ) -> list[Metrics]:
+        """Counters of the running VMs that IMS made, or of the named ones, by one request."""
+        session = self.session(provider=provider, pool=pool)
+        if names:
+            for name in names:
+                session.find_ours(name)
+            return list(session.provider.metrics(names))
+        ours = {vm.uuid for vm in session.provider.inspect() if vm.mark is not None}
+        return [each for each in session.provider.metrics() if each.uuid in ours]
+
+    # --- addresses and console ---
+
+    def get_addresses(self, name: str, *, provider: str = "", pool: str = "") -> Sequence[Address]:
+        """The addresses of a VM, each with who says so."""
+        return self.session(provider=provider, pool=pool).find(name, evidence=True).addresses
+
+    def set_addresses(
+        self,
+        name: str,
+        addresses: Sequence[str],
+        *,
+        card: int = 0,
+        provider: str = "",
+        pool: str = "",
+    ) -> VM:
+        """Give a VM static addresses on one card, or DHCP with none, from its next start on.
+
+        Raises:
+            InvalidError: An address outside its network.
+            ConflictError: ``address-taken``.
+        """
+        session = self.session(provider=provider, pool=pool)
+        return lifecycle.set_addresses(session, name, addresses, card)
+
+    def open_console(self, name: str, *, provider: str = "", pool: str = "") -> ConsoleStream:
+        """Attach to the guest's console.
+
+        Raises:
+            UnsupportedError: The provider has none.
+        """
+        session = self.session(provider=provider, pool=pool)
+        console = require(session.provider, Console)
+        vm, _ = session.find_ours(name)
+        return console.open_console(vm.uuid)
+
+    def console_tail(
+        self, name: str, *, lines: int = CONSOLE_LINES, provider: str = "", pool: str = ""
+    ) -> tuple[str, ...]:
+        """The last lines the guest printed."""
+        session = self.session(provider=provider, pool=pool)
+        log = require(session.provider, ConsoleLog)
+        vm, _ = session.find_ours(name)
+        return log.console_tail(vm.uuid, lines)
+
+    # --- templates and health ---
+
+    def import_template(
+        self,
+        source: str,
+        name: str,
+        *,
+        provider: str = "",
+        pool: str = "",
+        image_format: str = "",
+        sha256: str = "",
+        layout: str = "nocloud",
+        default_user: str = "",
+        min_memory: int = 0,
+        timeout: float = 3600.0,
+    ) -> Template:
+        """Bring a qcow2 or raw image, a file or an https URL, into a pool as a template.
+
+        Args:
+            source: Path or https URL. An interrupted download is resumed.
+            name: Name of the template, unique in its pool.
+            provider: See the class.
+            pool: See the class.
+            image_format: ``qcow2`` or ``raw``; found out when empty.
+            sha256: The digest the file must have; recorded, with a warning, when empty.
+            layout: The context layout its guests understand.
+            default_user: Whom ``Context.ssh_keys`` belong to in its guests.
+            min_memory: Bytes that its guests need.
+            timeout: Seconds for all of it.
+        """
+        return templates.import_template(
+            self.session(provider=provider, pool=pool),
+            source,
+            name,
+            cache=self.state / "downloads",
+            image_format=image_format,
+            sha256=sha256,
+            layout=layout,
+            default_user=default_user,
+            min_memory=min_memory,
+            deadline=Deadline(timeout),
+        )
+
+    def list_templates(self, *, provider: str = "", pool: str = "") -> list[Template]:
+        """The templates of a pool, sorted by name."""
+        session = self.session(provider=provider, pool=pool)
+        found = require(session.provider, TemplateStore).list_templates()
+        return sorted(found, key=lambda template: template.name)
+
+    def delete_template(self, name: str, *, provider: str = "", pool: str = "") -> None:
+        """Remove a template that no VM depends on."""
+        session = self.session(provider=provider, pool=pool)
+        require(session.provider, TemplateStore).delete_template(name)
+
+    def check(self, *, provider: str = "", pool: str = "") -> list[Finding]:
+        """What is wrong with a pool, each with the command that mends it."""
+        return list(self.session(provider=provider, pool=pool).provider.check())
+
+    def _opened_store(self) -> Store:
+        """The store; call it with the lock held."""
+        if self._store is None:
+            self._store = Store(self.state)
+        return self._store

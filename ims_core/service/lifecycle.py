@@ -1,0 +1,121 @@
+"""Start, stop, delete and set-ip: what is done to a VM that exists."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ims_bootparams.validation import check_context
+
+from ims_core.errors import InvalidError, NotFoundError
+from ims_core.models import Carrier, State, Wait
+from ims_core.registry import layout as load_layout
+from ims_core.service.delivery import check_wait, deliver, digest_for
+from ims_core.service.events import Event, Phase
+from ims_core.service.waiting import Deadline, Expected, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ims_core.models import VM, Delivery
+    from ims_core.service.session import Session
+    from ims_core.store import Intent
+
+__all__ = ["delete", "pending_addresses", "set_addresses", "start", "stop"]
+
+_OFF = (State.DEFINED, State.STOPPED, State.CRASHED)
+
+
+def start(session: Session, name: str, wait: Wait, deadline: Deadline) -> VM:
+    """Start a VM with a fresh delivery of its context; one whose context is lost as it is."""
+    vm, _ = session.find_ours(name)
+    delivery = _next_delivery(session, session.store.intent(vm.uuid), wait)
+    session.tell(Event(Phase.START, f"starting {vm.name}"))
+    session.provider.start(vm.uuid, delivery)
+    expected = Expected(delivery.digest, delivery.nonce) if delivery else Expected("", "")
+    vm = wait_for(session, vm.uuid, wait, expected, deadline)
+    session.tell(Event(Phase.DONE, f"{vm.name} is {wait}"))
+    return replace(vm, pool=session.pool.name)
+
+
+def stop(session: Session, name: str, *, force: bool, deadline: Deadline) -> None:
+    """Stop a VM: ask the guest and wait, or with ``force`` take the power away."""
+    vm, _ = session.find_ours(name)
+    session.tell(Event(Phase.STOP, f"{'powering off' if force else 'stopping'} {vm.name}"))
+    session.provider.stop(vm.uuid, force=force, timeout=deadline.left)
+    session.tell(Event(Phase.DONE, f"{vm.name} is stopped"))
+
+
+def delete(session: Session, name: str) -> None:
+    """Remove a VM and all that was made for it."""
+    vm, _ = session.find_ours(name)
+    session.tell(Event(Phase.DELETE, f"deleting {vm.name}"))
+    session.provider.delete(vm.uuid)
+    session.store.forget(vm.uuid)
+    session.tell(Event(Phase.DONE, f"{vm.name} is deleted"))
+
+
+def set_addresses(session: Session, name: str, addresses: Sequence[str], card: int) -> VM:
+    """Give one card of a VM static addresses, or DHCP when there are none.
+
+    They reach the guest with its next start; the hypervisor's own network is told at once.
+    """
+    vm, _ = session.find_ours(name, evidence=True)
+    intent = session.store.intent(vm.uuid)
+    if intent is None:
+        raise NotFoundError(
+            f"the context of VM {vm.name!r} is not in this store, so it cannot be changed",
+            code="context-not-found",
+            vm=vm.name,
+            pool=session.pool.name,
+            hint="use the IMS_STATE that created it",
+        )
+    cards = list(intent.context.interfaces)
+    if not 0 <= card < len(cards):
+        raise InvalidError(
+            f"VM {vm.name!r} has no interface {card}", hint=f"it has 0 to {len(cards) - 1}"
+        )
+    cards[card] = replace(
+        cards[card], addresses=tuple(addresses), gateways=(), nameservers=(), search=()
+    )
+    completed = session.provider.set_addresses(vm.uuid, cards)
+    context = replace(intent.context, interfaces=tuple(completed))
+    check_context(context)
+    session.store.save_intent(replace(intent, context=context))
+    vm = replace(vm, pool=session.pool.name, pending=completed[card].addresses)
+    when = "pending until next start" if vm.state not in _OFF else "takes effect at the next start"
+    session.tell(Event(Phase.DONE, f"{', '.join(vm.pending) or 'DHCP'}: {when}"))
+    return vm
+
+
+def pending_addresses(vm: VM, intent: Intent | None) -> tuple[str, ...]:
+    """Static addresses that the guest has not been told yet."""
+    if intent is None or vm.mark is None:
+        return ()
+    static = tuple(address for card in intent.context.interfaces for address in card.addresses)
+    told = vm.state not in _OFF and vm.mark.digest == digest_for(
+        intent.context, load_layout(intent.layout)
+    )
+    return () if told else static
+
+
+def _next_delivery(session: Session, intent: Intent | None, wait: Wait) -> Delivery | None:
+    features = session.provider.features
+    if intent is None:
+        if wait is Wait.READY:
+            raise InvalidError(
+                "this store does not know the VM's context, so --wait ready cannot be judged",
+                code="wait-impossible",
+                hint="use --wait running, or the IMS_STATE that created the VM",
+            )
+        session.tell(
+            Event(
+                Phase.START,
+                "this store does not know the VM's context: it starts with the medium it has",
+                warning=True,
+            )
+        )
+        return None
+    layout = load_layout(intent.layout)
+    check_wait(wait, layout, features)
+    return deliver(intent.context, layout, Carrier(intent.carrier), features)

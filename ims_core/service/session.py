@@ -1,0 +1,109 @@
+"""One pool in use: its provider, opened with validated settings."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ims_core.errors import ConfigError, NotFoundError, NotOursError
+from ims_core.registry import provider_class
+
+if TYPE_CHECKING:
+    from ims_core.config import Pool
+    from ims_core.models import VM, Mark
+    from ims_core.service.events import Listener
+    from ims_core.spi import Provider
+    from ims_core.store import Store
+
+__all__ = ["Session", "open_session", "validated_settings"]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A pool, the open provider that drives it, and whom to tell and where to write."""
+
+    pool: Pool
+    provider: Provider
+    store: Store
+    tell: Listener
+
+    def find(self, name: str, *, evidence: bool = False) -> VM:
+        """A VM by name or UUID.
+
+        Raises:
+            NotFoundError: ``vm-not-found``.
+        """
+        for vm in self.provider.inspect([name], evidence=evidence):
+            return vm
+        raise NotFoundError(
+            f"there is no VM {name!r} in pool {self.pool.name!r}",
+            code="vm-not-found",
+            vm=name,
+            pool=self.pool.name,
+            hint=f"`ims list-vms --pool {self.pool.name}` shows those there are",
+        )
+
+    def find_ours(self, name: str, *, evidence: bool = False) -> tuple[VM, Mark]:
+        """A VM that IMS made, with its mark.
+
+        Raises:
+            NotFoundError: ``vm-not-found``.
+            NotOursError: Somebody else made it, so no verb may change it.
+        """
+        vm = self.find(name, evidence=evidence)
+        if vm.mark is None:
+            raise NotOursError(
+                f"VM {name!r} was not made by IMS, so IMS does not touch it",
+                vm=name,
+                pool=self.pool.name,
+                hint="use the hypervisor's own tools for it",
+            )
+        return vm, vm.mark
+
+
+def open_session(pool: Pool, store: Store, tell: Listener) -> Session:
+    """Load the pool's provider and connect it."""
+    cls = provider_class(pool.provider)
+    return Session(pool, cls.open(validated_settings(cls, pool, store)), store, tell)
+
+
+def validated_settings(cls: type[Provider], pool: Pool, store: Store) -> dict[str, Any]:
+    """The pool's settings, validated by the provider's model, every default filled in.
+
+    Loading pydantic costs as much as listing a pool's VMs, so the result is kept in the store
+    under a digest of the settings and of the provider's code.
+    """
+    digest = _fingerprint(cls, pool)
+    known = store.settings(digest)
+    if known is None:
+        known = _validate(cls, pool)
+        store.save_settings(digest, known)
+    return known
+
+
+def _validate(cls: type[Provider], pool: Pool) -> dict[str, Any]:
+    from pydantic import ValidationError  # noqa: PLC0415 - only when there is something to validate
+
+    try:
+        return cls.settings().model_validate(dict(pool.settings)).model_dump(mode="json")
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(
+            f"pools.{pool.name}.{key}: {first['msg']}",
+            pool=pool.name,
+            hint=f"`ims show-provider {pool.provider}` describes the settings",
+        ) from None
+
+
+def _fingerprint(cls: type[Provider], pool: Pool) -> str:
+    """Changes with the settings and whenever a file of the provider's package does."""
+    module = sys.modules[cls.__module__]
+    package = Path(module.__file__).parent if module.__file__ else Path()
+    newest = max((entry.stat().st_mtime_ns for entry in package.glob("*.py")), default=0)
+    parts = [cls.__module__, cls.__qualname__, str(package), newest, pool.settings]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()

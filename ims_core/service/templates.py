@@ -1,0 +1,129 @@
+"""Importing a template: fetch, check, upload, publish."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from ims_images import check_digest, fetch, file_digest, inspect_image
+
+from ims_core.errors import ConflictError, ImsError, InvalidError, UnsupportedError
+from ims_core.models import Template
+from ims_core.names import check_name
+from ims_core.registry import layout as load_layout
+from ims_core.service.events import Event, Phase
+from ims_core.service.waiting import Deadline
+from ims_core.spi import TemplateStore, require
+from ims_core.undo import Undo
+
+if TYPE_CHECKING:
+    from ims_core.service.events import Listener
+    from ims_core.service.session import Session
+    from ims_core.spi import Progress
+
+__all__ = ["import_template"]
+
+ROLL_BACK_SECONDS = 60.0
+
+
+def import_template(
+    session: Session,
+    source: str,
+    name: str,
+    *,
+    cache: Path,
+    image_format: str,
+    sha256: str,
+    layout: str,
+    default_user: str,
+    min_memory: int,
+    deadline: Deadline,
+) -> Template:
+    """Bring an image into a pool as a template.
+
+    Raises:
+        InvalidError: The source, the digest or the image is not what it should be.
+        ConflictError: ``template-exists``.
+        ImsError: Whatever the provider refuses; nothing is left then.
+    """
+    provider = require(session.provider, TemplateStore)
+    check_name("template", name)
+    load_layout(layout)
+    if any(each.name == name for each in provider.list_templates()):
+        raise ConflictError(
+            f"there is a template {name!r} in pool {session.pool.name!r} already",
+            code="template-exists",
+            pool=session.pool.name,
+            hint=f"`ims delete-template {name}` first, or choose another --name",
+        )
+    image, digest = _obtain(source, cache, sha256, deadline, session.tell)
+    info = inspect_image(image, declared=image_format)
+    if info.format not in session.provider.features.template_formats:
+        raise UnsupportedError(
+            f"provider {session.provider.name} makes no VMs from {info.format} images",
+            hint=f"formats: {', '.join(session.provider.features.template_formats)}",
+        )
+    template = Template(
+        name=name,
+        format=info.format,
+        digest=digest,
+        size=info.size,
+        virtual_size=info.virtual_size,
+        layout=layout,
+        default_user=default_user,
+        min_memory=min_memory,
+        source=source,
+    )
+    undo = Undo(uuid4().hex[:16])
+    try:
+        provider.import_template(image, template, undo, _percent(Phase.UPLOAD, name, session.tell))
+    except BaseException as error:
+        rollback = Deadline(ROLL_BACK_SECONDS)
+        left = undo.roll_back(session.provider, expired=lambda: rollback.expired)
+        if isinstance(error, ImsError):
+            error.details += tuple(f"left behind: {each}" for each in left)
+        raise
+    session.tell(Event(Phase.DONE, f"template {name} ({template.format}, {digest})"))
+    return template
+
+
+def _obtain(
+    source: str, cache: Path, sha256: str, deadline: Deadline, tell: Listener
+) -> tuple[Path, str]:
+    """A local file and its digest, checked or recorded."""
+    if "://" in source:
+        image = fetch(
+            source,
+            cache,
+            sha256=sha256,
+            timeout=deadline.left,
+            progress=_percent(Phase.FETCH, source, tell),
+        )
+    else:
+        image = Path(source).expanduser()
+        if not image.is_file():
+            raise InvalidError(
+                f"there is no image file {source!r}",
+                code="image-not-found",
+                hint="give the path of a qcow2 or raw file, or an https:// URL",
+            )
+    digest = file_digest(image, progress=_percent(Phase.FETCH, f"digest of {image.name}", tell))
+    if sha256:
+        check_digest(sha256, digest)
+    else:
+        tell(
+            Event(
+                Phase.FETCH,
+                f"no --sha256 was given: nothing proves where the image is from; recorded {digest}",
+                warning=True,
+            )
+        )
+    return image, digest
+
+
+def _percent(phase: Phase, what: str, tell: Listener) -> Progress:
+    def progress(done: int, total: int | None) -> None:
+        tell(Event(phase, what, 100 * done / total if total else None))
+
+    return progress

@@ -1,0 +1,142 @@
+"""Waiting until a VM is as far as the caller asked, never longer than allowed.
+
+A VM that crashed or stopped ends the wait at once. A timeout says what each source of evidence
+showed, with the end of the guest's console.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ims_core.errors import DeadlineError, GuestError, ImsError
+from ims_core.models import State, Wait
+from ims_core.service.events import Event, Phase
+from ims_core.spi import ConsoleLog
+
+if TYPE_CHECKING:
+    from ims_core.models import VM
+    from ims_core.service.session import Session
+
+__all__ = ["CONSOLE_LINES", "Deadline", "Expected", "wait_for"]
+
+CONSOLE_LINES = 40
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 1.0
+_OVER = (State.CRASHED, State.STOPPED)
+
+
+class Deadline:
+    """A point in time by which something must be done."""
+
+    def __init__(self, seconds: float) -> None:
+        """Begin to count."""
+        self.seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds left, never negative."""
+        return max(0.0, self._end - time.monotonic())
+
+    @property
+    def expired(self) -> bool:
+        """Whether the time is over."""
+        return self.left == 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """The delivery whose receipt is waited for."""
+
+    digest: str
+    nonce: str
+
+
+def wait_for(session: Session, uuid: str, wait: Wait, expected: Expected, deadline: Deadline) -> VM:
+    """Look until the VM is as far as asked; returns it with its evidence.
+
+    Raises:
+        GuestError: It crashed, stopped, or answered that its context could not be applied.
+        DeadlineError: The time is over.
+    """
+    pause = _FIRST_PAUSE
+    told = ""
+    while True:
+        vm = session.find(uuid, evidence=wait in (Wait.ADDRESS, Wait.READY))
+        if vm.state in _OVER and wait is not Wait.DEFINED:
+            raise GuestError(
+                f"VM {vm.name!r} is {vm.state} and did not come to {wait}",
+                code="guest-stopped",
+                hint="the end of its console may say why",
+                vm=vm.name,
+                pool=session.pool.name,
+                details=console_tail(session, uuid),
+            )
+        missing = _missing(vm, wait, expected, session)
+        if not missing:
+            return vm
+        if missing != told:
+            session.tell(Event(Phase.WAIT, missing))
+            told = missing
+        if deadline.expired:
+            raise _timeout(session, vm, wait, missing, deadline)
+        time.sleep(min(pause, deadline.left))
+        pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+
+def console_tail(session: Session, uuid: str) -> tuple[str, ...]:
+    """The end of the guest's console, as far as it can be had."""
+    if not isinstance(session.provider, ConsoleLog):
+        return ()
+    try:
+        return session.provider.console_tail(uuid, CONSOLE_LINES)
+    except ImsError as error:
+        return (f"(the console cannot be read: {error})",)
+
+
+def _missing(vm: VM, wait: Wait, expected: Expected, session: Session) -> str:
+    """What is still missing, as a sentence; raises when it can no longer come."""
+    if wait is Wait.ADDRESS and not vm.addresses:
+        sources = ", ".join(session.provider.features.address_sources)
+        return f"no address yet (asked: {sources or 'nobody'})"
+    if wait is Wait.READY:
+        return _receipt_missing(vm, expected, session)
+    if wait is Wait.RUNNING and vm.state is not State.RUNNING:
+        return f"state is {vm.state}"
+    return ""
+
+
+def _receipt_missing(vm: VM, expected: Expected, session: Session) -> str:
+    if vm.receipt is None:
+        return "no receipt yet: the guest has not answered"
+    problem = vm.receipt.problem(digest=expected.digest, nonce=expected.nonce)
+    if problem and vm.receipt.nonce == expected.nonce:
+        raise GuestError(
+            f"VM {vm.name!r} is not ready: {problem}",
+            code="context-not-applied",
+            hint="the end of its console may say more",
+            vm=vm.name,
+            pool=session.pool.name,
+            details=console_tail(session, vm.uuid),
+        )
+    return problem
+
+
+def _timeout(
+    session: Session, vm: VM, wait: Wait, missing: str, deadline: Deadline
+) -> DeadlineError:
+    found = {address.source for address in vm.addresses}
+    evidence = [f"state: {vm.state}"]
+    evidence += [
+        f"{source}: {'an address' if source in found else 'no address'}"
+        for source in session.provider.features.address_sources
+    ]
+    return DeadlineError(
+        f"VM {vm.name!r} did not come to {wait} within {deadline.seconds:g} s: {missing}",
+        hint="give it more time with --timeout, or look at the console lines",
+        vm=vm.name,
+        pool=session.pool.name,
+        details=("; ".join(evidence), *console_tail(session, vm.uuid)),
+    )

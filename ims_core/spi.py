@@ -1,0 +1,375 @@
+"""The provider SPI: what a plugin implements, and what it may rely on.
+
+A plugin is a class that extends :class:`Provider`, published under the entry point group
+``ims.providers``. The numbered sentences are the contract; each test of ``ims_core.testing``
+names the sentence it proves.
+
+Life
+    1. The service calls ``open`` once for each pool in use, with settings that the class's own
+       ``settings()`` model has validated, and ``close`` at the end, also after errors.
+    2. Between ``open`` and ``close`` any method may be called from any thread, and calls for
+       different VMs may run at the same time; the service never runs two changing calls for one
+       VM at a time.
+    3. Every call ends: within the time given, or within the provider's own bound for one request,
+       even if the hypervisor stops answering. Then it raises ``UnavailableError``.
+
+Creating
+    4. ``prepare`` and ``plan`` make nothing. ``prepare`` returns the spec completed with what
+       only the hypervisor knows, and refuses what it cannot do, naming the field.
+    5. ``create`` leaves the VM defined and not running, with the delivery in place and the mark
+       it was given.
+    6. Before anything is made, it is announced to the undo log, under a name that we chose and
+       that contains the operation id (a VM itself is identified by its mark).
+    7. If ``create`` raises, what it had made may remain: the service discards what was announced.
+    8. ``create`` refuses a name that is taken with ``ConflictError`` (``vm-exists``) and leaves
+       the namesake as it was.
+
+Undo
+    9. ``discard`` removes one announced resource if it is there and carries that operation's id,
+       is idempotent, and leaves a namesake untouched; it says which by its result.
+
+Running
+    10. ``start`` puts the delivery in place before the guest's first instruction, and records its
+        digest and nonce in the mark; a mark that has this nonce already says that it is in place.
+        On a running VM it raises ``ConflictError``.
+    11. ``stop`` asks the guest and waits until it is off; when the time is over it raises
+        ``DeadlineError`` and the VM keeps running. ``force`` takes the power away. Both succeed
+        on a VM that is off. Neither deletes anything.
+    12. ``delete`` removes a VM that is off or on, with everything that was made for it, and
+        succeeds when it is already gone.
+    13. The delivery stays with the VM until ``delete``: a stopped VM can start again.
+
+Looking
+    14. ``inspect`` and ``metrics`` take any number of VMs in as few requests as the hypervisor
+        allows, the number not depending on how many VMs there are where it can. VMs that do not
+        exist are left out of the answer; one broken VM never spoils the answer for the others.
+    15. A state is never lost or guessed: what the table of the provider does not know is
+        ``UNKNOWN``. A number the hypervisor cannot give is None.
+    16. Addresses are matched by MAC, each with its source; link-local ones are left out.
+
+Conduct
+    17. A VM is named by its UUID (ours) in every call; one without our mark is foreign and only
+        ``inspect`` shows it. Refusing foreign VMs is the service's work.
+    18. A provider never prints, exits, reads the store or the configuration, chooses a layout, or
+        keeps state outside its hypervisor and its instance.
+    19. What a provider lacks, it does not implement: a feature is there exactly when its protocol
+        is. ``NotImplementedError`` is never an answer.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar, runtime_checkable
+
+from ims_core.errors import UnsupportedError
+from ims_core.models import Features
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from pydantic import BaseModel
+
+    from ims_core.models import (
+        VM,
+        Delivery,
+        Finding,
+        Host,
+        Interface,
+        Mark,
+        Metrics,
+        Resource,
+        Template,
+        VMSpec,
+    )
+
+__all__ = [
+    "OPTIONAL",
+    "Console",
+    "ConsoleLog",
+    "ConsoleStream",
+    "Discarded",
+    "Progress",
+    "Provider",
+    "TemplateStore",
+    "UndoLog",
+    "require",
+]
+
+T = TypeVar("T")
+
+
+class UndoLog(Protocol):
+    """Where a provider announces what it is about to make.
+
+    Attributes:
+        operation: The id that must be part of every announced name.
+    """
+
+    @property
+    def operation(self) -> str:
+        """The id that must be part of every announced name."""
+
+    def announce(self, kind: str, name: str) -> None:
+        """Record a resource, durably, before it is made."""
+
+    def retract(self, kind: str, name: str) -> None:
+        """Take an announcement back: making it failed because somebody else's was there."""
+
+
+class Discarded(StrEnum):
+    """What ``discard`` found."""
+
+    REMOVED = "removed"
+    ABSENT = "absent"
+    NOT_OURS = "not-ours"
+
+
+class Provider(ABC):
+    """Drives one pool of one kind of hypervisor.
+
+    Attributes:
+        name: The provider's name, equal to its entry point's.
+        features: What it can do, beyond the protocols it implements.
+    """
+
+    name: ClassVar[str]
+    features: ClassVar[Features] = Features()
+
+    # --- connection ---
+
+    @classmethod
+    @abstractmethod
+    def settings(cls) -> type[BaseModel]:
+        """The pydantic model of a pool's settings; every field has a description.
+
+        Imported only when settings must be validated, so keep the model in a module of its own.
+        """
+
+    @classmethod
+    @abstractmethod
+    def open(cls, settings: Mapping[str, Any]) -> Self:
+        """Connect.
+
+        Args:
+            settings: ``settings()``'s fields, validated, as plain data with every default filled.
+
+        Raises:
+            UnavailableError: The hypervisor does not answer within the provider's bound.
+            AccessDeniedError: It does, but not to this user.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give the connection back. Idempotent; never raises."""
+
+    @abstractmethod
+    def check(self) -> Iterator[Finding]:
+        """Look at what this provider needs, and say how to mend what is wrong. Makes nothing."""
+
+    @abstractmethod
+    def hosts(self) -> Sequence[Host]:
+        """The hypervisor machines with their capacity; empty where the pool hides them."""
+
+    @property
+    def endpoint(self) -> str:
+        """What it is connected to, for people."""
+        return self.name
+
+    # --- VMs ---
+
+    @abstractmethod
+    def prepare(self, spec: VMSpec) -> VMSpec:
+        """Complete and check a spec against the hypervisor; make nothing.
+
+        Fills in each interface's network, and for static addresses the prefix length, gateways
+        and name servers that the network is known to have.
+
+        Raises:
+            InvalidError: An address outside its network, a disk smaller than the template, …
+            NotFoundError: A network that does not exist.
+            ConflictError: The VM's name (``vm-exists``) or an address (``address-taken``) is taken.
+        """
+
+    @abstractmethod
+    def plan(self, spec: VMSpec, delivery: Delivery, mark: Mark) -> str:
+        """The native artefact ``create`` would submit (domain XML, command lines, …), as text."""
+
+    @abstractmethod
+    def create(self, spec: VMSpec, delivery: Delivery, mark: Mark, undo: UndoLog) -> None:
+        """Make the VM: defined, not running (sentences 5 to 8).
+
+        Raises:
+            ConflictError: ``vm-exists``.
+            CapacityError: No room left.
+            HypervisorError: Whatever else the hypervisor refuses.
+        """
+
+    @abstractmethod
+    def start(self, vm: str, delivery: Delivery | None) -> None:
+        """Start a VM that is off, with this delivery in place (sentence 10).
+
+        Without a delivery the VM starts with the one it has. Returns when the guest's CPUs run,
+        not when its system is up.
+        """
+
+    @abstractmethod
+    def stop(self, vm: str, *, force: bool, timeout: float) -> None:
+        """Stop a VM (sentence 11).
+
+        Raises:
+            DeadlineError: The guest did not stop within ``timeout`` seconds.
+        """
+
+    @abstractmethod
+    def delete(self, vm: str) -> None:
+        """Remove a VM and all that was made for it (sentence 12)."""
+
+    @abstractmethod
+    def write_mark(self, vm: str, mark: Mark) -> None:
+        """Replace the VM's mark, in one step that cannot be seen half done."""
+
+    @abstractmethod
+    def inspect(
+        self, vms: Collection[str] | None = None, *, evidence: bool = False
+    ) -> Sequence[VM]:
+        """VMs as they are now, foreign ones included (sentences 14 to 16).
+
+        Args:
+            vms: Names or UUIDs; None means all.
+            evidence: Also ask for addresses and the last receipt, which costs requests.
+        """
+
+    @abstractmethod
+    def metrics(self, vms: Collection[str] | None = None) -> Sequence[Metrics]:
+        """Counters of the VMs that are running, by name or UUID; None means all."""
+
+    @abstractmethod
+    def set_addresses(self, vm: str, interfaces: Sequence[Interface]) -> Sequence[Interface]:
+        """Make the hypervisor's own network agree with these static addresses.
+
+        Checks and completes the interfaces as ``prepare`` does and returns them; reserves the
+        addresses where the hypervisor runs the network's DHCP, and gives back those that the VM
+        no longer has. The guest learns its addresses from its context, not from here.
+
+        Raises:
+            InvalidError: An address outside its network.
+            ConflictError: ``address-taken``.
+        """
+
+    @abstractmethod
+    def discard(self, resource: Resource) -> Discarded:
+        """Remove one announced resource (sentence 9)."""
+
+    # --- convenience, the same for all ---
+
+    def __enter__(self) -> Self:
+        """Use the provider as a context manager that closes it."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close."""
+        self.close()
+
+
+# --- optional protocols: a provider has a feature exactly when it implements its protocol --------
+
+
+class Progress(Protocol):
+    """Told how far a long transfer is."""
+
+    def __call__(self, done: int, total: int | None) -> None:
+        """``done`` of ``total`` bytes; the total may be unknown."""
+
+
+@runtime_checkable
+class TemplateStore(Protocol):
+    """Templates can be kept in the pool."""
+
+    def list_templates(self) -> Sequence[Template]:
+        """All templates whose import was finished."""
+
+    def import_template(
+        self, image: Path, template: Template, undo: UndoLog, progress: Progress
+    ) -> None:
+        """Put a checked image into the pool under a temporary name, and publish it as last step.
+
+        Raises:
+            ConflictError: ``template-exists``.
+            CapacityError: The pool has no room for it.
+        """
+
+    def delete_template(self, name: str) -> None:
+        """Remove a template.
+
+        Raises:
+            NotFoundError: ``template-not-found``.
+            ConflictError: ``template-in-use``: VMs still depend on it.
+        """
+
+
+@runtime_checkable
+class ConsoleLog(Protocol):
+    """What the guest printed on its console is kept."""
+
+    def console_tail(self, vm: str, lines: int) -> tuple[str, ...]:
+        """The last lines, control characters removed; empty when there are none."""
+
+
+class ConsoleStream(Protocol):
+    """A console that somebody is attached to."""
+
+    def read(self, timeout: float) -> bytes:
+        """Bytes the guest sent; empty when none came in time.
+
+        Raises:
+            EOFError: The console was closed.
+        """
+
+    def write(self, data: bytes) -> None:
+        """Send bytes to the guest."""
+
+    def close(self) -> None:
+        """Detach. Idempotent."""
+
+
+@runtime_checkable
+class Console(Protocol):
+    """A person can attach to the guest's console."""
+
+    def open_console(self, vm: str) -> ConsoleStream:
+        """Attach to the first text console.
+
+        Raises:
+            ConflictError: The VM is not running, or somebody else is attached.
+        """
+
+
+OPTIONAL: Mapping[str, type] = {
+    "templates": TemplateStore,
+    "console": Console,
+    "console-log": ConsoleLog,
+}
+"""The optional features by the word that ``ims show-provider`` uses."""
+
+
+def require(provider: Provider, protocol: type[T]) -> T:
+    """The provider as that protocol.
+
+    Raises:
+        UnsupportedError: The provider does not implement it.
+    """
+    if isinstance(provider, protocol):
+        return provider
+    feature = next(word for word, known in OPTIONAL.items() if known is protocol)
+    raise UnsupportedError(
+        f"provider {provider.name} has no feature {feature!r}",
+        hint=f"`ims show-provider {provider.name}` lists what it can do",
+    )

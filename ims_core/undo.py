@@ -1,0 +1,60 @@
+"""Undo in the order opposite to the making.
+
+A provider announces each thing before it makes it (``spi`` sentence 6). When the operation fails,
+everything announced is discarded, newest first. What could not be discarded is named to the
+caller, never forgotten.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ims_core.errors import ImsError
+from ims_core.models import Resource
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ims_core.spi import Provider
+
+__all__ = ["Undo"]
+
+
+@dataclass
+class Undo:
+    """The undo log of one operation, kept in memory."""
+
+    operation: str
+    announced: list[Resource] = field(default_factory=list)
+
+    def announce(self, kind: str, name: str) -> None:
+        """Record a resource before it is made."""
+        self.announced.append(Resource(kind, name, self.operation))
+
+    def retract(self, kind: str, name: str) -> None:
+        """Take an announcement back."""
+        self.announced.remove(Resource(kind, name, self.operation))
+
+    def roll_back(self, provider: Provider, *, expired: Callable[[], bool]) -> list[str]:
+        """Discard everything announced, newest first.
+
+        Args:
+            provider: Who made it.
+            expired: Asked before each step; once true, the rest is left and reported.
+
+        Returns:
+            What is left behind, as sentences; empty when nothing is.
+        """
+        left = []
+        while self.announced:
+            resource = self.announced[-1]
+            if expired():
+                left += [f"{each.kind} {each.name}: no time left" for each in self.announced[::-1]]
+                break
+            self.announced.pop()
+            try:
+                provider.discard(resource)
+            except ImsError as error:
+                left.append(f"{resource.kind} {resource.name}: {error}")
+        return left
