@@ -1,0 +1,52 @@
+"""A graceful stop: press the power button, and watch libvirt's events until the guest is off."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import libvirt
+
+from ims_core.errors import DeadlineError
+
+__all__ = ["shut_down"]
+
+PRESS_AGAIN_AFTER = 5.0
+"""Seconds; a guest that is still booting does not hear the first press."""
+
+
+def shut_down(connection: libvirt.virConnect, domain: libvirt.virDomain, timeout: float) -> None:
+    """Stop a domain, or raise ``DeadlineError`` and leave it running."""
+    changed = threading.Event()
+
+    def on_event(*_arguments: Any) -> None:
+        changed.set()
+
+    watch = connection.domainEventRegisterAny(
+        domain, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, on_event, None
+    )
+    try:
+        end = time.monotonic() + timeout
+        while domain.isActive():
+            left = end - time.monotonic()
+            if left <= 0:
+                raise DeadlineError(
+                    f"VM {domain.name()!r} did not stop within {timeout:g} s",
+                    vm=domain.name(),
+                    hint="give it more time with --timeout, or take its power away with --force",
+                )
+            changed.clear()
+            _press(domain)
+            changed.wait(min(left, PRESS_AGAIN_AFTER))
+    finally:
+        connection.domainEventDeregisterAny(watch)
+
+
+def _press(domain: libvirt.virDomain) -> None:
+    try:
+        domain.shutdown()
+    except libvirt.libvirtError as error:
+        # It stopped in between, or is about to.
+        if error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:
+            raise

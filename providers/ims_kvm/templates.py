@@ -1,0 +1,109 @@
+"""Templates in a libvirt storage pool: an image volume, and a manifest that publishes it.
+
+libvirt cannot rename a volume, so the image is uploaded under a name that contains the operation
+id, and the small manifest, written last, is what makes the template exist. An image without a
+manifest is an unfinished import.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from ims_core.errors import ConflictError, ImsError, NotFoundError
+from ims_core.models import Template
+from ims_kvm.volumes import SHARED, need_room
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from ims_core.spi import Progress, UndoLog
+    from ims_kvm.volumes import StoragePool
+
+__all__ = ["Templates"]
+
+PREFIX, SUFFIX = "ims-template-", ".json"
+MANIFEST_BYTES = 64 * 1024
+
+
+class Templates:
+    """The templates of one storage pool."""
+
+    def __init__(self, pool: StoragePool) -> None:
+        """Nothing is asked yet."""
+        self._pool = pool
+
+    def all(self) -> Sequence[Template]:
+        """Every template whose import was finished."""
+        found = []
+        for volume in self._pool.names():
+            if volume.startswith(PREFIX) and volume.endswith(SUFFIX):
+                manifest = self._read(volume)
+                if manifest:
+                    found.append(manifest[0])
+        return found
+
+    def image_path(self, name: str) -> str:
+        """Where the image of a template lies on the hypervisor's host."""
+        return self._pool.path_of(self._manifest(name)[1])
+
+    def add(self, image: Path, template: Template, undo: UndoLog, progress: Progress) -> None:
+        """Upload an image and publish it."""
+        self._pool.ensure()
+        need_room(self._pool, template.size, f"template {template.name}")
+        volume = f"{PREFIX}{template.name}-{undo.operation}.{template.format}"
+        undo.announce("volume", volume)
+        self._pool.create_raw(volume, template.size, mode=SHARED)
+        with image.open("rb") as source:
+            self._pool.upload(volume, source, progress)
+        manifest = json.dumps(asdict(template) | {"image": volume, "operation": undo.operation})
+        name = f"{PREFIX}{template.name}{SUFFIX}"
+        undo.announce("manifest", name)
+        try:
+            self._pool.create_raw(name, len(manifest), mode=SHARED)
+        except ConflictError:
+            undo.retract("manifest", name)
+            raise
+        self._pool.write(name, manifest.encode())
+
+    def remove(self, name: str, *, in_use: bool) -> None:
+        """Remove a template; the manifest goes first, so that nothing new is made from it."""
+        _, image = self._manifest(name)
+        if in_use:
+            raise ConflictError(
+                f"template {name!r} is in use by VMs",
+                code="template-in-use",
+                hint="delete those VMs first; `ims list-vms` shows each VM's template",
+            )
+        self._pool.delete(f"{PREFIX}{name}{SUFFIX}")
+        self._pool.delete(image)
+
+    def belongs_to(self, volume: str, operation: str) -> bool:
+        """Whether a manifest volume was written by that operation, or never written at all."""
+        content = self._pool.read(volume, last=MANIFEST_BYTES)
+        try:
+            return bool(json.loads(content)["operation"] == operation)
+        except (ValueError, KeyError, TypeError):
+            return not content.strip(b"\0")
+
+    def _manifest(self, name: str) -> tuple[Template, str]:
+        found = self._read(f"{PREFIX}{name}{SUFFIX}")
+        if found:
+            return found
+        raise NotFoundError(
+            f"there is no template {name!r}",
+            code="template-not-found",
+            hint=f"`ims import-template IMAGE --name {name}` brings one in",
+        )
+
+    def _read(self, volume: str) -> tuple[Template, str] | None:
+        """A manifest and the name of its image; None when it is unfinished or damaged."""
+        try:
+            values = json.loads(self._pool.read(volume, last=MANIFEST_BYTES))
+            image = str(values.pop("image"))
+            values.pop("operation")
+            return Template(**values), image
+        except (ValueError, KeyError, TypeError, AttributeError, ImsError):
+            return None

@@ -1,0 +1,286 @@
+"""The files of templates and VMs, as volumes of one libvirt storage pool.
+
+Everything goes through libvirt's storage calls and streams, so the pool may be on another
+machine. The name of every volume of a VM contains the id of the operation that made it.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+import libvirt
+from defusedxml.ElementTree import fromstring
+
+from ims_core.errors import CapacityError, ConflictError, NotFoundError
+from ims_kvm.connection import libvirt_errors
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+    from ims_core.spi import Progress
+
+__all__ = ["Paths", "StoragePool", "VolumeNames", "need_room"]
+
+CHUNK = 1 << 20
+PRIVATE = "0600"
+SHARED = "0644"
+"""The mode of a template's image: every VM's QEMU reads it, and it holds no secret of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeNames:
+    """The volumes of one VM, in the order in which they are made."""
+
+    name: str
+    operation: str
+
+    @property
+    def root(self) -> str:
+        """The root disk, a qcow2 overlay on the template."""
+        return f"{self._base}.qcow2"
+
+    @property
+    def seed(self) -> str:
+        """The medium with the context."""
+        return f"{self._base}.iso"
+
+    @property
+    def console(self) -> str:
+        """What the guest printed on its serial port."""
+        return f"{self._base}.log"
+
+    @property
+    def receipt(self) -> str:
+        """What the guest answered."""
+        return f"{self._base}.receipt"
+
+    @property
+    def _base(self) -> str:
+        return f"{self.name}-{self.operation}"
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """Where a VM's files lie on the hypervisor's host."""
+
+    template: str
+    root: str
+    seed: str
+    console: str
+    receipt: str
+
+
+class StoragePool:
+    """The storage pool of a kvm pool; every method is one or two requests."""
+
+    def __init__(self, connection: libvirt.virConnect, name: str, path: str) -> None:
+        """Nothing is asked yet.
+
+        Args:
+            connection: Where the storage pool is.
+            name: Its name.
+            path: Where it is made by :meth:`ensure` if it does not exist.
+        """
+        self.name = name
+        self._connection = connection
+        self._path = path
+
+    def ensure(self) -> None:
+        """Make or start the storage pool if it is not there or not active."""
+        try:
+            pool = self._connection.storagePoolLookupByName(self.name)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_POOL:
+                raise
+            pool = self._make()
+        if not pool.isActive():
+            pool.create()
+
+    def path_of(self, volume: str) -> str:
+        """Where a volume of that name lies, whether it exists or not."""
+        target = fromstring(self._pool().XMLDesc()).findtext("target/path") or ""
+        return f"{target}/{volume}"
+
+    def free(self) -> int:
+        """Bytes available, as the host's file system says."""
+        return int(self._pool().info()[3])
+
+    def names(self, *, refresh: bool = False) -> frozenset[str]:
+        """The names of all volumes; with ``refresh``, files that came or went are seen."""
+        pool = self._pool()
+        if refresh:
+            self._refresh(pool)
+        return frozenset(pool.listVolumes())
+
+    def create_overlay(self, name: str, size: int, backing: str, backing_format: str) -> None:
+        """A qcow2 volume that holds what differs from a backing file.
+
+        Raises:
+            ConflictError: There is one of that name; it is left as it is.
+        """
+        volume = _volume_xml(name, size, "qcow2")
+        store = ET.SubElement(volume, "backingStore")
+        ET.SubElement(store, "path").text = backing
+        ET.SubElement(store, "format", type=backing_format)
+        self._create(volume)
+
+    def create_raw(self, name: str, size: int, *, mode: str = PRIVATE) -> None:
+        """A raw volume; raises as :meth:`create_overlay`."""
+        self._create(_volume_xml(name, size, "raw", mode))
+
+    def write(self, name: str, content: bytes) -> None:
+        """Replace the content of a raw volume."""
+        volume = self._lookup(name)
+        if volume.info()[1] != len(content):
+            volume.resize(len(content), libvirt.VIR_STORAGE_VOL_RESIZE_SHRINK)
+        stream = self._connection.newStream()
+        volume.upload(stream, 0, len(content))
+        try:
+            for start in range(0, len(content), CHUNK):
+                stream.send(content[start : start + CHUNK])
+            stream.finish()
+        except BaseException:
+            _abort(stream)
+            raise
+
+    def upload(self, name: str, source: BinaryIO, progress: Progress) -> None:
+        """Fill a raw volume from a file."""
+        total = os.fstat(source.fileno()).st_size
+        stream = self._connection.newStream()
+        self._lookup(name).upload(stream, 0, total)
+        done = 0
+        try:
+            while chunk := source.read(CHUNK):
+                view = memoryview(chunk)
+                while view:
+                    sent = stream.send(bytes(view))
+                    view = view[sent:]
+                done += len(chunk)
+                progress(done, total)
+            stream.finish()
+        except BaseException:
+            _abort(stream)
+            raise
+
+    def read(self, name: str, *, last: int) -> bytes:
+        """The last bytes of a volume; empty when it does not exist."""
+        try:
+            volume = self._lookup(name)
+        except NotFoundError:
+            return b""
+        size = int(volume.info()[1])
+        offset = max(0, size - last)
+        stream = self._connection.newStream()
+        volume.download(stream, offset, 0)
+        parts = []
+        try:
+            while part := stream.recv(65536):
+                parts.append(part)
+                if sum(map(len, parts)) > last:
+                    break
+            stream.abort()
+        except BaseException:
+            _abort(stream)
+            raise
+        return b"".join(parts)[-last:]
+
+    def delete(self, name: str) -> bool:
+        """Delete a volume; false when it was not there."""
+        try:
+            self._lookup(name).delete()
+        except NotFoundError:
+            return False
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_VOL:
+                raise
+            return False
+        return True
+
+    def _create(self, volume: ET.Element) -> None:
+        name = volume.findtext("name")
+        with libvirt_errors(f"volume {name}"):
+            try:
+                self._pool().createXML(ET.tostring(volume, encoding="unicode"))
+            except libvirt.libvirtError as error:
+                if error.get_error_code() != libvirt.VIR_ERR_STORAGE_VOL_EXIST:
+                    raise
+                raise ConflictError(
+                    f"there is a volume {name} in storage pool {self.name} already",
+                    code="volume-exists",
+                    hint="somebody else made it; it was left as it is",
+                ) from error
+
+    def _lookup(self, name: str) -> libvirt.virStorageVol:
+        try:
+            return self._pool().storageVolLookupByName(name)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_VOL:
+                raise
+            raise NotFoundError(
+                f"there is no volume {name} in storage pool {self.name}", code="volume-not-found"
+            ) from error
+
+    def _pool(self) -> libvirt.virStoragePool:
+        try:
+            return self._connection.storagePoolLookupByName(self.name)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_POOL:
+                raise
+            raise NotFoundError(
+                f"there is no libvirt storage pool {self.name!r}",
+                code="storage-pool-not-found",
+                hint="`ims import-template` makes it, or set storage_pool in ims.toml",
+            ) from error
+
+    def _make(self) -> libvirt.virStoragePool:
+        pool = ET.Element("pool", type="dir")
+        ET.SubElement(pool, "name").text = self.name
+        ET.SubElement(ET.SubElement(pool, "target"), "path").text = self._path
+        made = self._connection.storagePoolDefineXML(ET.tostring(pool, encoding="unicode"))
+        made.build()
+        made.setAutostart(1)
+        return made
+
+    @staticmethod
+    def _refresh(pool: libvirt.virStoragePool) -> None:
+        try:
+            pool.refresh()
+        except libvirt.libvirtError as error:
+            # Somebody is uploading: libvirt refuses, and what it knew before must do.
+            if error.get_error_code() != libvirt.VIR_ERR_INTERNAL_ERROR:
+                raise
+
+
+def need_room(pool: StoragePool, size: int, what: str) -> None:
+    """Refuse what cannot fit.
+
+    Raises:
+        CapacityError: ``pool-full``.
+    """
+    free = pool.free()
+    if size > free:
+        raise CapacityError(
+            f"{what} needs {size} bytes, and storage pool {pool.name!r} has {free} left",
+            code="pool-full",
+            hint="free space there, or set storage_pool in ims.toml to another one",
+        )
+
+
+def _volume_xml(name: str, size: int, volume_format: str, mode: str = PRIVATE) -> ET.Element:
+    volume = ET.Element("volume")
+    ET.SubElement(volume, "name").text = name
+    ET.SubElement(volume, "capacity", unit="bytes").text = str(size)
+    ET.SubElement(volume, "allocation", unit="bytes").text = "0"
+    target = ET.SubElement(volume, "target")
+    ET.SubElement(target, "format", type=volume_format)
+    ET.SubElement(ET.SubElement(target, "permissions"), "mode").text = mode
+    return volume
+
+
+def _abort(stream: libvirt.virStream) -> None:
+    with suppress(libvirt.libvirtError):  # the connection is gone; the error that matters is raised
+        stream.abort()
