@@ -1,0 +1,1 @@
+"""Media: images that hold a layout's files, made in memory."""

@@ -1,0 +1,250 @@
+"""Checks of a context before anything is made from it.
+
+Each error names the field, as in ``context.files[2].path``, and its hint says what to do. The
+value of a password hash, a property or a secret never stands in an error.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import TYPE_CHECKING
+
+from ims_core.errors import InvalidError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from ipaddress import IPv4Address, IPv6Address
+
+    from ims_core.models import Context, File, Interface, Script, User
+
+__all__ = ["check_context", "check_renderable"]
+
+_MAX_HOSTNAME = 253
+_MAX_PATH = 4000
+_MAX_FILE_NAME = 240  # 255 in every common filesystem, less what a temporary name may add
+_MAX_MODE = 0o7777
+_MAX_ITEMS = 9999  # names on the medium have four digits
+_MAX_SCRIPT_NAME = 100
+
+_LABEL = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
+_INSTANCE_ID = re.compile(r"[A-Za-z0-9-]{1,64}")
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+_PREFIXED = re.compile(r"[0-9A-Fa-f.:]+/[0-9]{1,3}")
+_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+_OWNER = re.compile(r"([a-z_][a-z0-9_-]{0,31}|[0-9]{1,10})(:([a-z_][a-z0-9_-]{0,31}|[0-9]{1,10}))?")
+# What crypt(3) makes, or the two words for "no password fits". Never a colon: it ends the field.
+_PASSWORD_HASH = re.compile(
+    r"\$[0-9a-z-]{1,16}\$([!-#%-9;-~]{1,400}\$){1,3}[./0-9A-Za-z]{22,200}|[!*]"
+)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def check_context(context: Context) -> None:
+    """Refuse a context that no guest could apply as it is meant.
+
+    An interface may still lack its MAC, since the service chooses it later.
+
+    Args:
+        context: As the caller gave it.
+
+    Raises:
+        InvalidError: The first field that cannot be right.
+    """
+    if not _INSTANCE_ID.fullmatch(context.instance_id):
+        raise _invalid("context.instance_id", "it is not a UUID", "Give the VM's UUID.")
+    _check_hostname("context.hostname", context.hostname)
+    _check_interfaces(context.interfaces)
+    _check_ssh_keys("context.ssh_keys", context.ssh_keys)
+    _check_users(context.users)
+    _check_properties(context)
+    _check_files(context.files)
+    _check_scripts(context.scripts)
+
+
+def check_renderable(context: Context) -> None:
+    """As :func:`check_context`, and each interface has its MAC, by which the guest knows it.
+
+    Args:
+        context: About to be rendered.
+
+    Raises:
+        InvalidError: The first field that cannot be right.
+    """
+    check_context(context)
+    for index, interface in enumerate(context.interfaces):
+        if not interface.mac:
+            field = f"context.interfaces[{index}].mac"
+            raise _invalid(field, "it is empty", "Choose a MAC before the context is rendered.")
+
+
+def _invalid(field: str, problem: str, hint: str) -> InvalidError:
+    return InvalidError(f"{field}: {problem}", hint=hint)
+
+
+def _check_text(field: str, text: str) -> None:
+    if "\0" in text:
+        raise _invalid(field, "it holds a NUL character", "Remove it; put bytes into a file.")
+    if _SURROGATE.search(text):
+        raise _invalid(field, "it is not valid Unicode", "Give UTF-8; put bytes into a file.")
+
+
+def _check_unique(field: str, values: Iterable[str], hint: str) -> None:
+    first: dict[str, int] = {}
+    for index, value in enumerate(values):
+        other = first.setdefault(value, index)
+        if other != index:
+            name = field.format(index)
+            raise _invalid(name, f"{value!r} is already at {field.format(other)}", hint)
+
+
+def _check_count(field: str, count: int) -> None:
+    if count > _MAX_ITEMS:
+        raise _invalid(field, f"there are {count}", f"Give at most {_MAX_ITEMS}; pack them.")
+
+
+def _check_hostname(field: str, name: str) -> None:
+    labels = name.split(".")
+    if len(name) > _MAX_HOSTNAME or not all(_LABEL.fullmatch(label) for label in labels):
+        hint = "Use letters, digits and hyphens, up to 63 in each part between dots (RFC 1123)."
+        raise _invalid(field, f"{name!r} is not a host name", hint)
+
+
+def _check_ssh_keys(field: str, keys: tuple[str, ...]) -> None:
+    for index, key in enumerate(keys):
+        name = f"{field}[{index}]"
+        _check_text(name, key)
+        if not key.strip():
+            raise _invalid(name, "it is empty", "Remove it, or give one line of a .pub file.")
+        if len(key.splitlines()) != 1 or any(ord(c) < ord(" ") and c != "\t" for c in key):
+            raise _invalid(name, "it is not one line", "Give each key as a line of its own.")
+
+
+def _check_interfaces(interfaces: tuple[Interface, ...]) -> None:
+    for index, interface in enumerate(interfaces):
+        field = f"context.interfaces[{index}]"
+        mac = interface.mac
+        if mac and (not _MAC.fullmatch(mac) or int(mac[:2], 16) % 2):
+            hint = "Write it as 52:54:00:12:34:56, in lower case, the first byte even."
+            raise _invalid(f"{field}.mac", f"{mac!r} is not a MAC of a card", hint)
+        _check_addresses(field, interface)
+        for number, domain in enumerate(interface.search):
+            _check_hostname(f"{field}.search[{number}]", domain)
+    macs = [interface.mac or f"none {index}" for index, interface in enumerate(interfaces)]
+    _check_unique("context.interfaces[{}].mac", macs, "Give each card a MAC of its own.")
+
+
+def _check_addresses(field: str, interface: Interface) -> None:
+    import ipaddress  # noqa: PLC0415  (slow to import, and DHCP needs none of it)
+
+    networks = []
+    for index, text in enumerate(interface.addresses):
+        name = f"{field}.addresses[{index}]"
+        hint = "Write it with its prefix length, as 192.0.2.10/24 or 2001:db8::10/64."
+        if not _PREFIXED.fullmatch(text):
+            raise _invalid(name, f"{text!r} has no prefix length", hint)
+        try:
+            networks.append(ipaddress.ip_interface(text).network)
+        except ValueError:
+            raise _invalid(name, f"{text!r} is not an address", hint) from None
+    _check_unique(f"{field}.addresses[{{}}]", interface.addresses, "Remove one of them.")
+    versions = []
+    for index, text in enumerate(interface.gateways):
+        name = f"{field}.gateways[{index}]"
+        gateway = _address(name, text)
+        versions.append(f"IPv{gateway.version}")
+        if not interface.addresses:
+            hint = "Remove it, or give the interface static addresses."
+            raise _invalid(name, "DHCP tells the gateway", hint)
+        # A router of IPv6 is usually known by its link-local address, which is on every link.
+        on_link = isinstance(gateway, ipaddress.IPv6Address) and gateway.is_link_local
+        if not on_link and not any(gateway in network for network in networks):
+            hint = "Give an address in one of the networks, or correct the prefix length of one."
+            raise _invalid(name, f"{text} is in none of the interface's networks", hint)
+    _check_unique(f"{field}.gateways[{{}}]", versions, "Give one gateway for each IP version.")
+    for index, text in enumerate(interface.nameservers):
+        _address(f"{field}.nameservers[{index}]", text)
+
+
+def _address(field: str, text: str) -> IPv4Address | IPv6Address:
+    import ipaddress  # noqa: PLC0415  (see above)
+
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        raise _invalid(field, f"{text!r} is not an address", "Write it as 192.0.2.1.") from None
+    if "%" in text:
+        raise _invalid(field, f"{text!r} has a zone", "Leave out the % and what follows it.")
+    return address
+
+
+def _check_users(users: tuple[User, ...]) -> None:
+    for index, user in enumerate(users):
+        field = f"context.users[{index}]"
+        if not _USER.fullmatch(user.name):
+            hint = "Use a-z, 0-9, _ and -, up to 32, the first no digit and no hyphen."
+            raise _invalid(f"{field}.name", f"{user.name!r} is not a user name", hint)
+        _check_ssh_keys(f"{field}.ssh_keys", user.ssh_keys)
+        if user.password_hash and not _PASSWORD_HASH.fullmatch(user.password_hash):
+            hint = "Make one with `openssl passwd -6`; never give the password itself."
+            raise _invalid(f"{field}.password_hash", "it is not a crypt(3) hash", hint)
+    _check_unique("context.users[{}].name", (user.name for user in users), "Merge the two.")
+
+
+def _check_properties(context: Context) -> None:
+    _check_mapping("context.properties", context.properties)
+    _check_mapping("context.secrets", context.secrets)
+    for name in context.secrets:
+        if name in context.properties:
+            hint = "Keep only the secret."
+            raise _invalid(f"context.secrets[{name!r}]", "it is also a property", hint)
+
+
+def _check_mapping(field: str, values: Mapping[str, str]) -> None:
+    for name, value in values.items():
+        item = f"{field}[{name!r}]"
+        _check_text(item, name)
+        if not name or "\n" in name or "=" in name:
+            hint = "Give a name without '=' and line breaks."
+            raise _invalid(item, "its name is empty, or holds '=' or a line break", hint)
+        _check_text(item, value)
+
+
+def _check_files(files: tuple[File, ...]) -> None:
+    _check_count("context.files", len(files))
+    for index, file in enumerate(files):
+        field = f"context.files[{index}]"
+        _check_path(f"{field}.path", file.path)
+        if not 0 <= file.mode <= _MAX_MODE:
+            problem = f"{file.mode:#o} is not a mode"
+            raise _invalid(f"{field}.mode", problem, "Give four octal digits, such as 0o644.")
+        if not _OWNER.fullmatch(file.owner):
+            hint = "Write user:group, by name or by number."
+            raise _invalid(f"{field}.owner", f"{file.owner!r} is not an owner", hint)
+    _check_unique("context.files[{}].path", (file.path for file in files), "Keep one of them.")
+
+
+def _check_path(field: str, path: str) -> None:
+    _check_text(field, path)
+    if not path.startswith("/") or path == "/":
+        raise _invalid(field, f"{path!r} is not an absolute path", "Begin it with / and a name.")
+    if ".." in path.split("/"):
+        raise _invalid(field, f"{path!r} holds '..'", "Write the path without it.")
+    plain = posixpath.normpath(path).replace("//", "/")
+    if plain != path:
+        raise _invalid(field, f"{path!r} is not in its plain form", f"Write {plain!r}.")
+    encoded = path.encode()
+    if len(encoded) > _MAX_PATH or max(map(len, encoded.split(b"/"))) > _MAX_FILE_NAME:
+        hint = f"Use at most {_MAX_PATH} bytes, and {_MAX_FILE_NAME} for each part."
+        raise _invalid(field, "it is too long", hint)
+
+
+def _check_scripts(scripts: tuple[Script, ...]) -> None:
+    _check_count("context.scripts", len(scripts))
+    for index, script in enumerate(scripts):
+        field = f"context.scripts[{index}].name"
+        _check_text(field, script.name)
+        if not script.name.isprintable() or not 1 <= len(script.name) <= _MAX_SCRIPT_NAME:
+            hint = f"Give one of up to {_MAX_SCRIPT_NAME} printable characters."
+            raise _invalid(field, f"{script.name!r} cannot be a name", hint)
+    _check_unique("context.scripts[{}].name", (s.name for s in scripts), "Rename one of them.")

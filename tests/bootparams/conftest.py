@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from hypothesis import settings
+
+# A busy machine must not fail a test, and the tests leave nothing behind.
+settings.register_profile("bootparams", deadline=None, database=None)
+settings.load_profile("bootparams")
+
+SHELLS = {"dash": ["dash"], "busybox": ["busybox", "ash"]}
+
+
+@pytest.fixture(params=SHELLS)
+def shell(request: pytest.FixtureRequest) -> list[str]:
+    """A POSIX shell that guests have; tools run in it are busybox' own under busybox."""
+    name, *arguments = SHELLS[request.param]
+    path = shutil.which(name)
+    if path is None:
+        pytest.skip(f"{name} is not installed")
+    return [path, *arguments]
