@@ -1,0 +1,199 @@
+"""The tiny guest: a distribution kernel, busybox and our guest program on a small disk.
+
+``python3 -m tests.labs.tiny_guest`` prints the path of its qcow2 image. It boots by
+BIOS in 128 MB on every hypervisor that we drive, reads its context, writes
+``ims-guest: ready`` on the console and gives a shell there. Its root file system is
+in memory; nothing that is done in it lasts. No root and no mount is needed to build it.
+"""
+
+# ruff: noqa: T201 - this is a command; printing is how it answers
+
+from __future__ import annotations
+
+import gzip
+import shutil
+import struct
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.labs import LabError, cache, kernel, packages
+from tests.labs.commands import progress, run, versions
+from tests.labs.newc import Archive
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: What the guest prints on its console when it has read its context.
+READY = "ims-guest: ready"
+#: The kernel line. Without noxsave init dies in a VirtualBox that is itself emulated.
+KERNEL_LINE = "console=hvc0 console=ttyS0 noxsave quiet"
+
+_HERE = Path(__file__).parent
+_FILES = _HERE / "guest"
+_PROGRAM = _HERE.parents[1] / "bootparams" / "ims_bootparams" / "guest" / "ims-context"
+_STUB = b"#!/bin/sh\necho 'ims-context: not in this image'\n"
+
+_BUILDERS = (Path(__file__), _HERE / "newc.py", _HERE / "kernel.py")
+# What gets into the image, or makes it; others of the packages only carry the work out.
+_TOOLS = ("busybox-static", "dosfstools", "mtools", "qemu-utils", "syslinux", "syslinux-common")
+
+_SECTOR = 512
+_PARTITION_START = 2048 * _SECTOR
+_DISK_SIZE = 32 * 1024 * 1024
+_FAT16_LBA = 0x0E
+
+_SYSLINUX_CFG = f"""\
+DEFAULT linux
+PROMPT 0
+TIMEOUT 1
+LABEL linux
+  LINUX /vmlinuz
+  INITRD /initrd.gz
+  APPEND {KERNEL_LINE}
+"""
+
+# Where the files of the folder guest/ stand in the guest.
+_PLACES = {
+    "init": "init",
+    "inittab": "usr/lib/ims-guest/inittab",
+    "boot": "usr/lib/ims-guest/boot",
+    "link-ports": "usr/lib/ims-guest/link-ports",
+    "udhcpc.script": "usr/share/udhcpc/default.script",
+    "power-button": "etc/acpi/PWRF/00000080",
+    "adduser": "usr/sbin/adduser",
+}
+_TEXTS = {
+    "etc/passwd": "root:x:0:0:root:/root:/bin/sh\n",
+    "etc/group": "root:x:0:\n",
+    "etc/hosts": "127.0.0.1\tlocalhost\n::1\tlocalhost\n",
+    "etc/hostname": "ims-guest\n",
+    "etc/resolv.conf": "",
+    "etc/shells": "/bin/sh\n",
+    "etc/os-release": 'ID=ims-guest\nNAME="IMS tiny guest"\n',
+    "etc/profile": "export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root PS1='ims-guest# '\ncd\n",
+}
+_DIRECTORIES = (
+    *("dev", "home", "mnt", "media", "opt", "proc", "run", "sys", "tmp"),
+    *("usr/local/bin", "var/lib", "var/log", "var/tmp"),
+)
+
+
+def build() -> Path:
+    """Return the path of the image, a compressed qcow2; build it if anything changed.
+
+    It is a base for overlays: do not write to it. Beside it stand ``vmlinuz`` and
+    ``initrd.gz``, for hypervisors that load a kernel themselves.
+    """
+    packages.require("guest")
+    boot = kernel.build()
+    files = [path for path in sorted(_FILES.iterdir()) if path.is_file()]
+    entry_key = cache.key(
+        *(boot.name, versions(_TOOLS)),
+        *_BUILDERS,
+        *(part for path in files for part in (path.name, path)),
+        _PROGRAM,
+    )
+    return cache.entry("tiny-guest", entry_key, lambda work: _build(boot, work)) / "tiny.qcow2"
+
+
+def _build(boot: Path, work: Path) -> None:
+    progress("tiny guest: building its disk")
+    shutil.copyfile(boot / "vmlinuz", work / "vmlinuz")
+    (work / "initrd.gz").write_bytes(gzip.compress(_initramfs(boot), mtime=0))
+    (work / "syslinux.cfg").write_text(_SYSLINUX_CFG)
+    _write_disk(work)
+    raw = work / "tiny.raw"
+    run("qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", raw, work / "tiny.qcow2")
+    raw.unlink()
+
+
+def _initramfs(boot: Path) -> bytes:
+    busybox = shutil.which("busybox")
+    if busybox is None:
+        raise LabError("busybox is not installed; run: python3 -m tests.labs.packages guest")
+    archive = Archive()
+    for place in _DIRECTORIES:
+        archive.directory(place, 0o1777 if place.endswith("tmp") else 0o755)
+    archive.directory("root", 0o700)
+    # The kernel opens it for the first process, before there is a devtmpfs.
+    archive.character_device("dev/console", 5, 1)
+    archive.link("var/run", "../run")
+    for name, place in _PLACES.items():
+        archive.file(place, (_FILES / name).read_bytes(), _mode(name))
+    for place, text in _TEXTS.items():
+        archive.file(place, text.encode())
+    archive.file("etc/shadow", b"root:*:19000:0:99999:7:::\n", 0o600)
+    program = _PROGRAM.read_bytes() if _PROGRAM.exists() else _STUB
+    archive.file("usr/sbin/ims-context", program, 0o755)
+    for path in sorted((boot / "modules").iterdir()):
+        archive.file(f"lib/modules/{path.name}", path.read_bytes())
+
+    archive.file("bin/busybox", Path(busybox).read_bytes(), 0o755)
+    for place in run(busybox, "--list-full").split():
+        archive.link(place, "/bin/busybox")
+    # Debian's busybox lacks these; one script stands in for them.
+    for name in ("addgroup", "chpasswd"):
+        archive.link(f"usr/sbin/{name}", "adduser")
+    # Where udhcpc looks is decided when busybox is built; Debian's looks here. Without its
+    # script nobody brings the interface up, and then not even -n makes it give up.
+    archive.link("etc/udhcpc/default.script", "/usr/share/udhcpc/default.script")
+    return archive.finish()
+
+
+def _mode(name: str) -> int:
+    return 0o644 if name == "inittab" else 0o755
+
+
+def _write_disk(work: Path) -> None:
+    """Write ``tiny.raw``: a boot sector, and one partition that syslinux boots from."""
+    partition = work / "partition"
+    size = _DISK_SIZE - _PARTITION_START
+    with partition.open("wb") as stream:
+        stream.truncate(size)
+    hidden = str(_PARTITION_START // _SECTOR)
+    # The fixed volume id keeps builds of the same inputs alike.
+    run("mkfs.fat", "-F", "16", "-h", hidden, "-n", "TINY", "-i", "494d5331", partition)
+    for name in ("vmlinuz", "initrd.gz", "syslinux.cfg"):
+        run("mcopy", "-i", partition, work / name, f"::/{name}")
+    run("syslinux", "--install", partition)
+    with (work / "tiny.raw").open("wb") as disk:
+        disk.write(_boot_sector(size))
+        disk.seek(_PARTITION_START)
+        disk.write(partition.read_bytes())
+    partition.unlink()
+    (work / "syslinux.cfg").unlink()
+
+
+def _boot_sector(partition_size: int) -> bytes:
+    # Debian and Ubuntu have had it in either place.
+    places = [Path("/usr/lib", name, "mbr.bin") for name in ("syslinux/mbr", "SYSLINUX")]
+    code = next((path.read_bytes() for path in places if path.exists()), None)
+    if code is None:
+        raise LabError(f"no boot code of syslinux in {', '.join(map(str, places))}")
+    # The cylinders are "beyond what can be said", so that every BIOS takes the sector numbers.
+    cylinders = b"\xfe\xff\xff"
+    entry = struct.pack(
+        "<B3sB3sII",
+        *(0x80, cylinders, _FAT16_LBA, cylinders),
+        *(_PARTITION_START // _SECTOR, partition_size // _SECTOR),
+    )
+    signature = struct.pack("<IH", 0x494D5331, 0)
+    return code[:440].ljust(440, b"\0") + signature + entry.ljust(64, b"\0") + b"\x55\xaa"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Build the image and print its path; a failure goes to stderr and the exit status."""
+    if arguments:
+        print("usage: python3 -m tests.labs.tiny_guest", file=sys.stderr)
+        return 2
+    try:
+        print(build())
+    except LabError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
