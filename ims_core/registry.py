@@ -15,7 +15,6 @@ from ims_core.errors import ConfigError, NotFoundError
 
 if TYPE_CHECKING:
     from ims_bootparams.layouts import Layout
-
     from ims_core.spi import Provider
 
 __all__ = ["LAYOUTS", "PROVIDERS", "Plugin", "layout", "plugins", "provider_class"]

@@ -60,6 +60,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar, runtime_checkable
 
 from ims_core.errors import UnsupportedError
@@ -86,6 +87,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "NOTHING_KNOWN",
     "OPTIONAL",
     "Console",
     "ConsoleLog",
@@ -99,6 +101,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+NOTHING_KNOWN: Mapping[str, Mark] = MappingProxyType({})
 
 
 class UndoLog(Protocol):
@@ -233,13 +237,19 @@ class Provider(ABC):
 
     @abstractmethod
     def inspect(
-        self, vms: Collection[str] | None = None, *, evidence: bool = False
+        self,
+        vms: Collection[str] | None = None,
+        *,
+        evidence: bool = False,
+        known: Mapping[str, Mark] = NOTHING_KNOWN,
     ) -> Sequence[VM]:
         """VMs as they are now, foreign ones included (sentences 14 to 16).
 
         Args:
             vms: Names or UUIDs; None means all.
             evidence: Also ask for addresses and the last receipt, which costs requests.
+            known: Marks of complete VMs that the caller has already, by UUID. Where reading a
+                mark costs a request of its own, these need not be read again.
         """
 
     @abstractmethod

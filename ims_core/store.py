@@ -11,12 +11,13 @@ import os
 import sqlite3
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from ims_core.codec import context_from_json, context_to_json
 from ims_core.errors import ConfigError
+from ims_core.models import Mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,7 +32,7 @@ _CREATE = (
     "CREATE TABLE identity (store TEXT NOT NULL)",
     """CREATE TABLE vms (
         uuid TEXT PRIMARY KEY, pool TEXT NOT NULL, name TEXT NOT NULL,
-        layout TEXT NOT NULL, carrier TEXT NOT NULL, context TEXT NOT NULL
+        layout TEXT NOT NULL, carrier TEXT NOT NULL, context TEXT NOT NULL, mark TEXT NOT NULL
     )""",
     "CREATE TABLE settings (digest TEXT PRIMARY KEY, value TEXT NOT NULL)",
 )
@@ -40,7 +41,7 @@ _LOCK_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What a VM is meant to be told at its next start, and how."""
+    """What a VM is meant to be told at its next start, and how; and the mark it was given."""
 
     uuid: str
     pool: str
@@ -48,6 +49,7 @@ class Intent:
     layout: str
     carrier: str
     context: Context
+    mark: Mark
 
 
 class Store:
@@ -80,25 +82,37 @@ class Store:
     def intent(self, uuid: str) -> Intent | None:
         """What a VM is meant to be told, if this store knows it."""
         rows = self._run(
-            "SELECT uuid, pool, name, layout, carrier, context FROM vms WHERE uuid = ?", uuid
+            "SELECT uuid, pool, name, layout, carrier, context, mark FROM vms WHERE uuid = ?", uuid
         )
         if not rows:
             return None
-        uuid, pool, name, layout, carrier, context = rows[0]
-        return Intent(uuid, pool, name, layout, carrier, context_from_json(context))
+        uuid, pool, name, layout, carrier, context, mark = rows[0]
+        known = Mark(**json.loads(mark))
+        return Intent(uuid, pool, name, layout, carrier, context_from_json(context), known)
+
+    def marks(self, pool: str) -> dict[str, Mark]:
+        """The marks of the complete VMs of a pool, by UUID, as this store last wrote them."""
+        rows = self._run("SELECT uuid, mark FROM vms WHERE pool = ?", pool)
+        marks = {uuid: Mark(**json.loads(mark)) for uuid, mark in rows}
+        return {uuid: mark for uuid, mark in marks.items() if mark.complete}
 
     def save_intent(self, intent: Intent) -> None:
         """Insert or replace what a VM is meant to be told."""
         self._run(
-            "REPLACE INTO vms (uuid, pool, name, layout, carrier, context)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
+            "REPLACE INTO vms (uuid, pool, name, layout, carrier, context, mark)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
             intent.uuid,
             intent.pool,
             intent.name,
             intent.layout,
             intent.carrier,
             context_to_json(intent.context),
+            json.dumps(asdict(intent.mark)),
         )
+
+    def save_mark(self, mark: Mark) -> None:
+        """Remember the mark that a VM was given; nothing happens for one this store never knew."""
+        self._run("UPDATE vms SET mark = ? WHERE uuid = ?", json.dumps(asdict(mark)), mark.vm)
 
     def forget(self, uuid: str) -> None:
         """Drop a VM; idempotent."""

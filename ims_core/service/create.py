@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from ims_bootparams.validation import check_context
-
 from ims_core.errors import ImsError, InvalidError, NotFoundError
 from ims_core.models import Context, Delivery, Interface, Mark, Template, VMSpec, Wait
 from ims_core.names import check_name, make_up_name
@@ -110,6 +109,7 @@ def create(session: Session, order: Order, deadline: Deadline) -> VM:
                 ready.delivery.layout,
                 ready.delivery.carrier,
                 ready.context,
+                mark,
             )
         )
         session.tell(
@@ -123,6 +123,7 @@ def create(session: Session, order: Order, deadline: Deadline) -> VM:
         vm = wait_for(session, spec.uuid, order.wait, expected, deadline)
         complete = replace(mark, complete=True)
         session.provider.write_mark(spec.uuid, complete)
+        session.store.save_mark(complete)
     except BaseException as error:
         _undo(session, ready, undo, error)
         raise

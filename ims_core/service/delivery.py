@@ -10,14 +10,12 @@ from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from ims_bootparams.digest import NONCE_FILE, digest_of
-
 from ims_core.errors import InvalidError, UnsupportedError
 from ims_core.models import Carrier, Delivery, Wait
 from ims_core.registry import layout as load_layout
 
 if TYPE_CHECKING:
     from ims_bootparams.layouts import Layout
-
     from ims_core.models import Context, Features
 
 __all__ = ["check_wait", "choose", "deliver", "digest_for"]

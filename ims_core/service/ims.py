@@ -187,7 +187,7 @@ class Ims:
         session = self.session(provider=provider, pool=pool)
         found = [
             replace(vm, pool=session.pool.name)
-            for vm in session.provider.inspect()
+            for vm in session.provider.inspect(known=session.store.marks(session.pool.name))
             if include_foreign or vm.mark is not None
         ]
         return sorted(found, key=lambda vm: vm.name)
@@ -208,7 +208,8 @@ class Ims:
             for name in names:
                 session.find_ours(name)
             return list(session.provider.metrics(names))
-        ours = {vm.uuid for vm in session.provider.inspect() if vm.mark is not None}
+        known = session.store.marks(session.pool.name)
+        ours = {vm.uuid for vm in session.provider.inspect(known=known) if vm.mark is not None}
         return [each for each in session.provider.metrics() if each.uuid in ours]
 
     # --- addresses and console ---

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ims_bootparams.validation import check_context
-
 from ims_core.errors import InvalidError, NotFoundError
 from ims_core.models import Carrier, State, Wait
 from ims_core.registry import layout as load_layout
@@ -28,11 +27,14 @@ _OFF = (State.DEFINED, State.STOPPED, State.CRASHED)
 
 def start(session: Session, name: str, wait: Wait, deadline: Deadline) -> VM:
     """Start a VM with a fresh delivery of its context; one whose context is lost as it is."""
-    vm, _ = session.find_ours(name)
+    vm, mark = session.find_ours(name)
     delivery = _next_delivery(session, session.store.intent(vm.uuid), wait)
     session.tell(Event(Phase.START, f"starting {vm.name}"))
     session.provider.start(vm.uuid, delivery)
-    expected = Expected(delivery.digest, delivery.nonce) if delivery else Expected("", "")
+    expected = Expected("", "")
+    if delivery is not None:
+        expected = Expected(delivery.digest, delivery.nonce)
+        session.store.save_mark(replace(mark, digest=delivery.digest, nonce=delivery.nonce))
     vm = wait_for(session, vm.uuid, wait, expected, deadline)
     session.tell(Event(Phase.DONE, f"{vm.name} is {wait}"))
     return replace(vm, pool=session.pool.name)

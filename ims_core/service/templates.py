@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from ims_images import check_digest, fetch, file_digest, inspect_image
-
 from ims_core.errors import ConflictError, ImsError, InvalidError, UnsupportedError
 from ims_core.models import Template
 from ims_core.names import check_name
@@ -16,6 +14,7 @@ from ims_core.service.events import Event, Phase
 from ims_core.service.waiting import Deadline
 from ims_core.spi import TemplateStore, require
 from ims_core.undo import Undo
+from ims_images import check_digest, fetch, file_digest, inspect_image
 
 if TYPE_CHECKING:
     from ims_core.service.events import Listener

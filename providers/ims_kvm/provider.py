@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import libvirt
-from ims_bootparams.receipt import parse_receipt
 
+from ims_bootparams.receipt import parse_receipt
 from ims_core.errors import ConflictError, InvalidError, NotFoundError
-from ims_core.models import VM, Carrier, CarrierLimits, Features, Host, Mark, State
-from ims_core.spi import Discarded, Provider
+from ims_core.models import VM, Carrier, CarrierLimits, Features, Host, State
+from ims_core.spi import NOTHING_KNOWN, Discarded, Provider
 from ims_kvm import checks
 from ims_kvm.acceleration import kvm_usable
 from ims_kvm.connection import choose_uri, connect, libvirt_errors
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         Delivery,
         Finding,
         Interface,
+        Mark,
         Metrics,
         Resource,
         Template,
@@ -232,13 +233,23 @@ class KvmProvider(Provider):
     # --- looking ---
 
     def inspect(
-        self, vms: Collection[str] | None = None, *, evidence: bool = False
+        self,
+        vms: Collection[str] | None = None,
+        *,
+        evidence: bool = False,
+        known: Mapping[str, Mark] = NOTHING_KNOWN,
     ) -> Sequence[VM]:
-        """One bulk request for states and sizes, one small one for each mark."""
+        """One bulk request for states and sizes, one for volumes, one for each unknown mark."""
         with libvirt_errors("VMs"):
             records = self._records(_LISTED, vms)
             files = self.pool.names(refresh=True) if vms is None and records else None
-            return [self._vm(domain, stats, files, evidence) for domain, stats in records]
+            found = [self._vm(domain, stats, known) for domain, stats in records]
+            if files is not None:
+                found = [replace(vm, problem=_problem(vm, files)) for vm in found]
+            if evidence:
+                pairs = zip(records, found, strict=True)
+                found = [self._with_evidence(domain, vm) for (domain, _), vm in pairs]
+            return found
 
     def metrics(self, vms: Collection[str] | None = None) -> Sequence[Metrics]:
         """One request for all."""
@@ -336,27 +347,23 @@ class KvmProvider(Provider):
         ]
 
     def _vm(
-        self,
-        domain: libvirt.virDomain,
-        stats: Mapping[str, Any],
-        files: Collection[str] | None,
-        evidence: bool,
+        self, domain: libvirt.virDomain, stats: Mapping[str, Any], known: Mapping[str, Mark]
     ) -> VM:
-        mark = read_mark(domain)
+        uuid = domain.UUIDString()
         state = state_of(stats.get("state.state", -1), stats.get("state.reason", -1))
+        mark = known.get(uuid)
+        if mark is None or (state is State.STOPPED and not mark.nonce):
+            mark = read_mark(domain)  # another store's IMS may have started it since
         if state is State.STOPPED and mark is not None and not mark.nonce:
             state = State.DEFINED
-        vm = VM(
+        return VM(
             name=domain.name(),
-            uuid=domain.UUIDString(),
+            uuid=uuid,
             state=state,
             mark=mark,
             memory=stats["balloon.maximum"] * KIB if "balloon.maximum" in stats else None,
             vcpus=stats.get("vcpu.maximum"),
         )
-        if mark is not None and files is not None:
-            vm = replace(vm, problem=_problem(vm.name, mark, files))
-        return self._with_evidence(domain, vm) if evidence else vm
 
     def _with_evidence(self, domain: libvirt.virDomain, vm: VM) -> VM:
         receipt = None
@@ -367,10 +374,12 @@ class KvmProvider(Provider):
         return replace(vm, addresses=addresses_of(domain, macs, receipt), receipt=receipt)
 
 
-def _problem(name: str, mark: Mark, files: Collection[str]) -> str:
-    """What keeps a VM from starting, or from being trusted, in a few words."""
-    names = VolumeNames(name, mark.operation)
+def _problem(vm: VM, files: Collection[str]) -> str:
+    """What keeps a VM of ours from starting, or from being trusted, in a few words."""
+    if vm.mark is None:
+        return ""
+    names = VolumeNames(vm.name, vm.mark.operation)
     lost = [each for each in (names.root, names.seed) if each not in files]
     if lost:
         return f"lost: {', '.join(lost)}"
-    return "" if mark.complete else "its create was not finished"
+    return "" if vm.mark.complete else "its create was not finished"

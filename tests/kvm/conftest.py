@@ -1,0 +1,137 @@
+"""The KVM lab as tests use it: a pool with the tiny guest as its template, judged by virsh."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import pytest
+
+from ims_core import Ims
+from tests.labs.kvm.resources import virsh
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.labs.kvm import KvmLab
+
+TEMPLATE = "tiny"
+BOOT_SECONDS = 90.0
+MEMORY = 128 << 20
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A state directory of its own on the KVM lab."""
+
+    lab: KvmLab
+    ims: Ims
+    config: Path
+
+    def cli(self, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
+        """Run ``ims`` as its own process."""
+        return subprocess.run(
+            [sys.executable, "-m", "ims_cli", *arguments],
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+
+    def json(self, *arguments: str) -> Any:
+        """What ``ims … --output json`` printed."""
+        return json.loads(self.cli(*arguments, "--output", "json").stdout)
+
+    def run_in_guest(self, name: str, command: str) -> str:
+        """The output of a shell command inside the guest, over its console."""
+        begin, end = "IMS-BEGIN", "IMS-END"
+        # Quotes keep the markers out of the echo of what is typed.
+        typed = (
+            f"\nstty -echo; echo {begin[:4]}''{begin[4:]}; {command}; echo {end[:4]}''{end[4:]}\n"
+        )
+        with Attached(self.ims, name) as console:
+            console.send(typed)
+            return console.until(end).rpartition(begin)[2].partition(end)[0].strip()
+
+    def leftovers(self) -> dict[str, list[str]]:
+        """Everything in the lab, as virsh sees it; templates apart."""
+        virsh("pool-refresh", self.lab.pool)
+        network = virsh("net-dumpxml", self.lab.network)
+        volumes = virsh("vol-list", self.lab.pool).splitlines()[2:]
+        return {
+            "domains": sorted(virsh("list", "--all", "--name").split()),
+            "volumes": sorted(line.split()[0] for line in volumes if line.strip()),
+            "hosts": sorted(line.strip() for line in network.splitlines() if "<host " in line),
+        }
+
+
+class Attached:
+    """The guest's console, read until something appears; every wait is bounded."""
+
+    def __init__(self, ims: Ims, name: str) -> None:
+        self._console = ims.open_console(name)
+        self._seen = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._console.close()
+
+    def send(self, text: str) -> None:
+        self._console.write(text.encode())
+
+    def until(self, marker: str) -> str:
+        for _ in range(60):
+            if marker in self._seen:
+                return self._seen.replace("\r", "")
+            self._seen += self._console.read(1.0).decode(errors="replace")
+        raise AssertionError(f"{marker!r} did not appear: {self._seen[-2000:]!r}")
+
+
+@pytest.fixture(scope="session")
+def template(kvm_lab: KvmLab, tiny_image: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The tiny guest as a template in the lab's pool, for the whole session."""
+    directory = tmp_path_factory.mktemp("import")
+    config = write_config(directory, kvm_lab)
+    with Ims(config=config, state=directory / "state") as ims:
+        if TEMPLATE in [each.name for each in ims.list_templates()]:
+            ims.delete_template(TEMPLATE)
+        ims.import_template(str(tiny_image), TEMPLATE, layout="bootparams", min_memory=MEMORY)
+    return TEMPLATE
+
+
+@pytest.fixture
+def lab(kvm_lab: KvmLab, template: str, own_state: Path) -> Iterator[Lab]:
+    """The lab with a fresh state; whatever a test leaves there fails it."""
+    config = write_config(own_state, kvm_lab)
+    with Ims() as ims:
+        lab = Lab(kvm_lab, ims, config)
+        before = lab.leftovers()
+        yield lab
+        for vm in ims.list_vms():
+            ims.delete_vm(vm.uuid)
+        assert lab.leftovers() == before
+
+
+def write_config(directory: Path, lab: KvmLab, *, extra: str = "") -> Path:
+    """An ims.toml whose default pool is the lab."""
+    path = directory / "ims.toml"
+    path.write_text(
+        f"""
+        default_pool = "lab"
+        [pools.lab]
+        provider = "kvm"
+        template = "{TEMPLATE}"
+        uri = "{lab.uri}"
+        storage_pool = "{lab.pool}"
+        network = "{lab.network}"
+        {extra}
+        """
+    )
+    return path

@@ -1,0 +1,217 @@
+"""Bad input on the real hypervisor: one clear sentence, the right status, and nothing left."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ims_core import CapacityError, Ims, ImsError, Template
+from ims_core.undo import Undo
+from tests.kvm.conftest import MEMORY
+from tests.labs.kvm.resources import virsh
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.kvm.conftest import Lab
+
+pytestmark = pytest.mark.lab_kvm
+
+
+def refused(lab: Lab, *arguments: str, status: int, code: str) -> dict[str, object]:
+    """Run a command that must fail: both ways of telling it are checked."""
+    before = lab.leftovers()
+    told = lab.cli(*arguments)
+    assert told.returncode == status, told.stderr
+    assert "Traceback" not in told.stderr
+    assert told.stderr.count("ims: ") == 1, told.stderr
+    machine = lab.cli(arguments[0], "--output", "json", *arguments[1:])
+    assert machine.returncode == status
+    error: dict[str, object] = json.loads(machine.stdout)["error"]
+    assert error["code"] == code
+    assert str(error["message"]) in told.stderr
+    assert lab.leftovers() == before
+    return error
+
+
+def test_an_unknown_template_hints_at_the_import(lab: Lab) -> None:
+    error = refused(lab, "create-vm", "--template", "nosuch", status=3, code="template-not-found")
+    assert "ims import-template" in str(error["hint"])
+
+
+@pytest.mark.parametrize("name", ["a/b", "it's", 'a"b', "two\nlines", "-dash", "", "x" * 64])
+def test_a_name_that_could_hurt_is_refused(lab: Lab, name: str) -> None:
+    if name:
+        refused(lab, "create-vm", "--", name, status=2, code="invalid-name")
+    refused(lab, "show-vm", "--", name or "nosuch", status=3, code="vm-not-found")
+
+
+def test_memory_that_is_no_size_is_refused(lab: Lab) -> None:
+    error = refused(lab, "create-vm", "--memory", "12 bananas", status=2, code="invalid-value")
+    assert "memory" in str(error["message"])
+
+
+@pytest.mark.parametrize(
+    ("address", "code", "status"),
+    [
+        ("10.1.2.3", "address-outside-network", 2),
+        ("192.168.177.30/16", "invalid-value", 2),
+        ("192.168.177.255", "invalid-value", 2),
+        ("192.168.177.1", "address-taken", 4),
+        ("bananas", "invalid-value", 2),
+    ],
+)
+def test_an_address_that_cannot_be_is_refused(
+    lab: Lab, address: str, code: str, status: int
+) -> None:
+    refused(lab, "create-vm", "addr", "--ip", address, status=status, code=code)
+
+
+def test_an_address_that_is_reserved_is_refused(lab: Lab) -> None:
+    order = ("--memory", "128M", "--wait", "defined", "--ip", "192.168.177.31")
+    assert lab.cli("create-vm", "first", *order).returncode == 0
+    refused(lab, "create-vm", "second", *order, status=4, code="address-taken")
+
+
+def test_a_network_that_does_not_exist_is_refused(lab: Lab) -> None:
+    refused(lab, "create-vm", "--network", "nosuch", status=3, code="network-not-found")
+
+
+def test_a_truncated_image_is_refused(lab: Lab, tiny_image: Path, tmp_path: Path) -> None:
+    image = tmp_path / "short.qcow2"
+    image.write_bytes(tiny_image.read_bytes()[: tiny_image.stat().st_size // 2])
+    refused(lab, "import-template", str(image), status=2, code="image-truncated")
+
+
+def test_an_image_with_a_backing_file_is_refused(lab: Lab, tmp_path: Path) -> None:
+    image = tmp_path / "thief.qcow2"
+    command = ["qemu-img", "create", "-q", "-f", "qcow2", "-u", "-b", "/etc/shadow", "-F", "raw"]
+    subprocess.run([*command, str(image), "1M"], check=True)
+    refused(lab, "import-template", str(image), status=2, code="image-has-backing-file")
+
+
+def test_an_image_larger_than_the_pool_is_refused(lab: Lab, tmp_path: Path) -> None:
+    image = tmp_path / "huge.raw"
+    with image.open("wb") as sparse:
+        sparse.truncate(1 << 44)
+    provider = lab.ims.session().provider
+    template = Template("huge", "raw", "sha256:" + "0" * 64, 1 << 44, 1 << 44)
+    before = lab.leftovers()
+    undo = Undo("0123456789abcdef")
+    with pytest.raises(CapacityError) as caught:
+        provider.import_template(image, template, undo, lambda _done, _total: None)  # type: ignore[attr-defined]
+    assert caught.value.code == "pool-full"
+    assert undo.announced == []
+    assert lab.leftovers() == before
+
+
+def test_a_foreign_vm_is_listed_apart_and_never_touched(lab: Lab, foreign: str) -> None:
+    assert lab.json("list-vms") == []
+    (shown,) = [vm for vm in lab.json("list-vms", "--all") if vm["name"] == foreign]
+    assert shown["ours"] is False
+    xml = virsh("dumpxml", "--inactive", foreign)
+    for command in (
+        ("start-vm", foreign),
+        ("stop-vm", foreign, "--force"),
+        ("delete-vm", foreign),
+        ("set-ip", foreign, "192.168.177.32"),
+    ):
+        refused(lab, *command, status=4, code="not-ours")
+    refused(lab, "create-vm", foreign, status=4, code="vm-exists")
+    assert virsh("dumpxml", "--inactive", foreign) == xml
+
+
+@pytest.fixture
+def foreign(lab: Lab) -> Iterator[str]:
+    """A domain that IMS did not make."""
+    virsh(
+        "define",
+        "/dev/stdin",
+        xml="<domain type='qemu'><name>foreign</name><memory unit='MiB'>64</memory>"
+        "<os><type arch='x86_64'>hvm</type></os></domain>",
+    )
+    yield "foreign"
+    virsh("undefine", "foreign")
+
+
+def test_a_libvirt_that_is_down_is_told_as_such(lab: Lab, own_state: Path) -> None:
+    own_state.joinpath("ims.toml").write_text(
+        '[pools.lab]\nprovider = "kvm"\nuri = "qemu+unix:///system?socket=/nonexistent"\n'
+    )
+    refused(lab, "list-vms", status=6, code="hypervisor-unavailable")
+
+
+def test_a_stopped_libvirt_ends_a_command_within_its_bound(lab: Lab) -> None:
+    pids = [pid for name, pid in lab.lab.started if name == "libvirtd"]
+    if not pids:
+        pytest.skip("the lab did not start libvirtd itself, so it must not stop it")
+    connected = Ims()
+    connected.list_vms()
+    os.kill(pids[0], signal.SIGSTOP)
+    try:
+        begun = time.monotonic()
+        told = lab.cli("list-vms")
+        new_connection = time.monotonic() - begun
+        with pytest.raises(ImsError) as caught:
+            connected.list_vms()
+    finally:
+        os.kill(pids[0], signal.SIGCONT)
+    assert told.returncode == 6
+    assert "did not answer" in told.stderr
+    assert new_connection < 20
+    assert caught.value.code == "hypervisor-unavailable"
+    connected.close()
+
+
+def test_a_user_without_rights_is_told_what_to_do(lab: Lab, own_state: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can become somebody without rights")
+    config = own_state / "ims.toml"
+    script = textwrap.dedent(
+        f"""
+        import os, sys, pathlib
+        import click, libvirt, stevedore, pydantic, platformdirs, yaml
+        import ims_cli.main, ims_core.service, ims_kvm
+        ims_kvm.KvmProvider.settings()
+        from ims_core.config import load_config
+        text = pathlib.Path({str(config)!r}).read_text()
+        from ims_kvm.connection import connect
+        from ims_core import ImsError
+        os.setgroups([]); os.setgid(65534); os.setuid(65534)
+        try:
+            connect("qemu:///system")
+        except ImsError as error:
+            print(error.code, error.hint)
+        """
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert told.stdout.startswith("access-denied ")
+    assert "group libvirt" in told.stdout
+
+
+def test_a_failure_in_the_middle_of_a_create_leaves_nothing(lab: Lab) -> None:
+    provider = lab.ims.session().provider
+    start = provider.start
+    before = lab.leftovers()
+
+    def failing(*_arguments: object) -> None:
+        raise RuntimeError("the power failed")
+
+    provider.start = failing  # type: ignore[method-assign,assignment]
+    try:
+        with pytest.raises(RuntimeError, match="the power failed"):
+            lab.ims.create_vm("unlucky", memory=MEMORY)
+    finally:
+        provider.start = start  # type: ignore[method-assign]
+    assert lab.leftovers() == before

@@ -1,0 +1,105 @@
+"""Listing: none, one and many VMs, a broken one and a foreign one, and round trips."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.kvm.conftest import MEMORY
+from tests.labs.kvm.resources import virsh
+
+if TYPE_CHECKING:
+    from tests.kvm.conftest import Lab
+
+pytestmark = pytest.mark.lab_kvm
+
+
+def test_the_list_is_valid_json_with_none_one_and_fifty_vms(lab: Lab) -> None:
+    assert lab.json("list-vms") == []
+    for index in range(50):
+        lab.ims.create_vm(f"many{index:02}", memory=MEMORY, wait="defined")
+        if index == 0:
+            (only,) = lab.json("list-vms")
+            assert only["name"] == "many00"
+            assert only["state"] == "defined"
+            assert only["template"] == "tiny"
+    names = [vm["name"] for vm in lab.json("list-vms")]
+    assert names == [f"many{index:02}" for index in range(50)]
+
+
+def test_a_vm_whose_disk_was_removed_by_hand_is_listed_with_its_problem(lab: Lab) -> None:
+    for name in ("whole", "broken"):
+        lab.ims.create_vm(name, memory=MEMORY, wait="defined")
+    (disk,) = (v for v in lab.leftovers()["volumes"] if v.startswith("broken-") and "qcow2" in v)
+    lab.lab.pool_path.joinpath(disk).unlink()
+    listed = {vm["name"]: vm["problem"] for vm in lab.json("list-vms")}
+    assert listed["whole"] in ("", None)
+    assert disk in listed["broken"]
+    lab.ims.delete_vm("broken")
+
+
+def test_a_name_made_up_is_printed_and_delete_leaves_all_as_it_was(lab: Lab) -> None:
+    before = lab.leftovers()
+    made = lab.cli("create-vm", "--memory", "128M")
+    assert made.returncode == 0, made.stderr
+    (vm,) = lab.json("list-vms")
+    assert vm["name"] in made.stdout
+    assert virsh("domstate", vm["name"]).strip() == "running"
+    assert lab.cli("delete-vm", vm["name"]).returncode == 0
+    assert lab.leftovers() == before
+    assert lab.cli("delete-vm", vm["name"]).returncode == 3
+
+
+def test_a_dry_run_prints_the_domain_and_makes_nothing(lab: Lab) -> None:
+    before = lab.leftovers()
+    planned = lab.cli("create-vm", "dry", "--dry-run", "--set", "key=value")
+    assert planned.stdout.lstrip().startswith("<domain ")
+    assert "<name>dry</name>" in planned.stdout
+    assert lab.leftovers() == before
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_states_and_metrics_cost_the_same_requests_for_one_vm_and_for_many(
+    lab: Lab, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index in range(count):
+        lab.ims.create_vm(f"trip{index}", memory=MEMORY, wait="defined")
+    calls: list[str] = []
+    for module_class in ("virDomain", "virConnect", "virStoragePool"):
+        count_calls(monkeypatch, module_class, calls)
+    lab.ims.list_vms()
+    listing = len(calls)
+    lab.ims.session().provider.metrics()
+    assert (listing, len(calls) - listing) == (4 + count, 1)
+
+
+def count_calls(monkeypatch: pytest.MonkeyPatch, name: str, calls: list[str]) -> None:
+    """Note each method of a libvirt class that asks the daemon something."""
+    import libvirt  # noqa: PLC0415
+
+    cls = getattr(libvirt, name)
+    local = ("name", "UUIDString", "connect")
+    for method in (
+        "metadata",
+        "XMLDesc",
+        "getAllDomainStats",
+        "listAllDomains",
+        "listVolumes",
+        "refresh",
+        "storagePoolLookupByName",
+        "info",
+        "state",
+        "isActive",
+    ):
+        original = getattr(cls, method, None)
+        if original is None or method in local:
+            continue
+
+        def counted(
+            *args: object, _original: object = original, _method: str = method, **kwargs: object
+        ) -> object:
+            calls.append(_method)
+            return _original(*args, **kwargs)  # type: ignore[operator]
+
+        monkeypatch.setattr(cls, method, counted)

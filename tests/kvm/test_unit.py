@@ -1,0 +1,158 @@
+"""Parts of the kvm provider that need no guest; libvirt's own test driver judges the XML."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
+
+import libvirt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ims_core import Interface, Mark, State, Template, VMSpec
+from ims_kvm import KvmProvider
+from ims_kvm.connection import choose_uri
+from ims_kvm.domain import build, cards_of
+from ims_kvm.mark import mark_element, mark_from, read_mark, write_mark
+from ims_kvm.metrics import metrics_from
+from ims_kvm.states import REASONS, STATES, state_of
+from ims_kvm.volumes import Paths
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TEMPLATE = Template("tiny", "qcow2", "sha256:" + "0" * 64, 1, 1 << 20)
+PATHS = Paths("/p/base.qcow2", "/p/vm.qcow2", "/p/vm.iso", "/p/vm.log", "/p/vm.receipt")
+UUID = "6b1f7c2e-3c39-4a0e-9f3f-0d8f5b1a7c11"
+# What XML 1.0 can hold: marks are ours, but a template's name came from a person.
+TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Cn")), max_size=40)
+
+
+def spec(*cards: Interface) -> VMSpec:
+    return VMSpec("web01", UUID, TEMPLATE, 256 << 20, 2, 1 << 30, cards)
+
+
+@pytest.fixture
+def connection() -> Iterator[libvirt.virConnect]:
+    connection = libvirt.open("test:///default")
+    yield connection
+    connection.close()
+
+
+def test_libvirt_accepts_the_domain_and_gives_back_what_went_in(
+    connection: libvirt.virConnect,
+) -> None:
+    mark = Mark("store", "operation", UUID, template="<&>\"'")
+    cards = (
+        Interface(network="default", mac="52:54:00:00:00:01"),
+        Interface(network="bridge:br0", mac="52:54:00:00:00:02"),
+        Interface(network="user", mac="52:54:00:00:00:03"),
+    )
+    xml = build(spec(*cards), mark, PATHS, accelerated=False)
+    # The test driver knows only its own type of domain.
+    xml = xml.replace('type="qemu"', 'type="test"', 1)
+    domain = connection.defineXML(xml)
+    assert domain.name() == "web01"
+    assert domain.UUIDString() == UUID
+    assert read_mark(domain) == mark
+    assert cards_of(domain.XMLDesc()).networks == {
+        "52:54:00:00:00:01": "default",
+        "52:54:00:00:00:02": "",
+        "52:54:00:00:00:03": "",
+    }
+
+
+@given(store=TEXT, operation=TEXT, template=TEXT, digest=TEXT, nonce=TEXT, complete=st.booleans())
+def test_any_mark_comes_back_as_it_was(**values: Any) -> None:
+    mark = Mark(vm=UUID, **values)
+    assert mark_from(ET.tostring(mark_element(mark, qualified=True), encoding="unicode")) == mark
+
+
+def test_a_mark_is_replaced_in_libvirt(connection: libvirt.virConnect) -> None:
+    domain = connection.lookupByName("test")
+    assert read_mark(domain) is None
+    for complete in (False, True):
+        mark = Mark("store", "operation", UUID, complete=complete, template="tiny")
+        write_mark(domain, mark)
+        assert read_mark(domain) == mark
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "",
+        "<mark",
+        "<mark/>",
+        "<mark status='complete' store='s'/>",
+        "<mark status='complete' store='s' operation='o' vm='v' unknown='x'/>",
+        "<!DOCTYPE m [<!ENTITY e SYSTEM 'file:///etc/shadow'>]><mark status='&e;'/>",
+    ],
+)
+def test_what_is_not_our_mark_is_no_mark(hostile: str) -> None:
+    assert mark_from(hostile) is None
+
+
+def test_every_state_and_reason_libvirt_has_maps_to_exactly_one_of_ours() -> None:
+    states = {
+        value
+        for name, value in vars(libvirt).items()
+        if name.startswith("VIR_DOMAIN_") and name.removeprefix("VIR_DOMAIN_") in KNOWN_STATES
+    }
+    assert states == set(STATES)
+    assert {state for state, _ in REASONS} <= states
+    for state in states:
+        for reason in range(20):
+            assert isinstance(state_of(state, reason), State)
+    assert state_of(99, 0) is State.UNKNOWN
+    assert state_of(libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_USER) is State.PAUSED
+
+
+KNOWN_STATES = {
+    "NOSTATE", "RUNNING", "BLOCKED", "PAUSED", "SHUTDOWN", "SHUTOFF", "CRASHED", "PMSUSPENDED",
+}  # fmt: skip
+
+
+def test_the_test_drivers_domain_is_seen_with_state_and_counters() -> None:
+    settings = KvmProvider.settings()(uri="test:///default", storage_pool="default-pool")
+    with KvmProvider.open(settings.model_dump()) as provider:
+        (vm,) = provider.inspect()
+        assert (vm.name, vm.state, vm.mark) == ("test", State.RUNNING, None)
+        assert provider.inspect(["nosuch"]) == []
+        (metrics,) = provider.metrics()
+        assert (metrics.name, metrics.vcpus) == ("test", None), "that driver does not tell"
+
+
+def test_a_metric_that_is_not_reported_is_none_and_devices_are_added_up() -> None:
+    nothing = metrics_from("n", "u", {}, 1.0)
+    assert (nothing.cpu_seconds, nothing.disk_read_bytes, nothing.net_rx_bytes) == (None,) * 3
+    some = metrics_from(
+        "n",
+        "u",
+        {
+            "cpu.time": 2_500_000_000,
+            "balloon.current": 4096,
+            "balloon.available": 4000,
+            "balloon.unused": 1000,
+            "block.count": 3,
+            "block.0.rd.bytes": 5,
+            "block.2.rd.bytes": 7,
+        },
+        1.0,
+    )
+    assert some.cpu_seconds == 2.5
+    assert some.memory_used_bytes == 3000 * 1024
+    assert some.memory_max_bytes == 4096 * 1024
+    assert some.disk_read_bytes == 12
+    assert some.disk_write_bytes is None
+
+
+def test_the_uri_is_the_configured_one_then_the_environments_then_what_is_reachable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LIBVIRT_DEFAULT_URI", "test:///default")
+    assert choose_uri("qemu:///session") == "qemu:///session"
+    assert choose_uri("") == "test:///default"
+    monkeypatch.delenv("LIBVIRT_DEFAULT_URI")
+    monkeypatch.setattr("ims_kvm.connection.SYSTEM_SOCKETS", ("/nonexistent",))
+    assert choose_uri("") == "qemu:///session"
