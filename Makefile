@@ -1,0 +1,57 @@
+# Each chore of the project, as one command. Nothing needs to be installed first: on Debian and
+# Ubuntu, as root or with sudo, these targets bring what they need.
+
+VENV := .venv
+BIN  := $(VENV)/bin
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
+
+.PHONY: help demo test test-full lint bench docs host clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make demo       a real VM that reads its context, with its receipt'
+	@echo 'make test       what CI runs, labs included'
+	@echo 'make test-full  every fault at every step'
+	@echo 'make lint       ruff, mypy and the layers'
+	@echo 'make bench      against kcli and virsh, on the same libvirt'
+	@echo 'make docs       what is generated in docs/'
+
+demo: $(VENV)/ready
+	@$(BIN)/python -m tests.labs.packages kvm
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh docs/demo.sh
+
+test: $(VENV)/ready
+	@$(BIN)/python -m tests.labs.packages kvm judges
+	@$(BIN)/python -m pytest -m 'not full'
+
+test-full: $(VENV)/ready
+	@$(BIN)/python -m tests.labs.packages kvm judges
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/ready
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(VENV)/ready
+	@$(BIN)/python -m tests.labs.packages kvm judges
+	@$(BIN)/python -m tests.bench --markdown docs/benchmarks.md
+
+docs: $(VENV)/ready
+	@$(BIN)/python -m docs.generate
+
+# What must be there before the virtual environment can be made: libvirt-python is compiled.
+host:
+	@command -v python3 >/dev/null || { $(SUDO) apt-get --quiet update && \
+	  $(SUDO) apt-get --quiet install --yes --no-install-recommends python3; }
+	@python3 -m tests.labs.packages python
+
+$(VENV)/ready: pyproject.toml | host
+	@python3 -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --upgrade pip
+	@$(BIN)/python -m pip install --quiet --editable '.[all]' --group dev
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
