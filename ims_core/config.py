@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ims_core.errors import ConfigError, NotFoundError
+from ims_core.errors import ConfigError, InvalidError, NotFoundError
 from ims_core.names import check_name
 
 if TYPE_CHECKING:
@@ -127,9 +127,8 @@ def load_config(path: Path | None = None) -> Config:
         return _parse(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
-    except ConfigError as error:
-        error.hint = error.hint or f"mend it in {path}"
-        raise
+    except InvalidError as error:
+        raise ConfigError(f"{path}: {error.message}", hint=error.hint) from None
 
 
 def _parse(document: Mapping[str, Any]) -> Config:
