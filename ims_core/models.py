@@ -283,7 +283,7 @@ class Mark:
         vm: Our UUID of the VM.
         complete: False until ``create-vm`` has done all it does.
         template: Name of the template.
-        digest: Of the context delivered at the last start.
+        digest: Of the context delivered last.
         nonce: Of the last start; empty when it was never started.
     """
 

@@ -48,8 +48,9 @@ Looking
     16. Addresses are matched by MAC, each with its source; link-local ones are left out.
 
 Conduct
-    17. A VM is named by its UUID (ours) in every call; one without our mark is foreign and only
-        ``inspect`` shows it. Refusing foreign VMs is the service's work.
+    17. A VM is named by its UUID (ours) in every call; where it must exist and does not,
+        ``NotFoundError`` is raised. One without our mark is foreign and only ``inspect`` shows it;
+        refusing foreign VMs is the service's work.
     18. A provider never prints, exits, reads the store or the configuration, chooses a layout, or
         keeps state outside its hypervisor and its instance.
     19. What a provider lacks, it does not implement: a feature is there exactly when its protocol
@@ -305,6 +306,9 @@ class TemplateStore(Protocol):
 
     def list_templates(self) -> Sequence[Template]:
         """All templates whose import was finished."""
+
+    def template_room(self) -> int | None:
+        """Bytes left for images; None when that cannot be known."""
 
     def import_template(
         self, image: Path, template: Template, undo: UndoLog, progress: Progress

@@ -10,7 +10,7 @@ from ims_core.config import load_config, state_dir
 from ims_core.models import Context, Wait
 from ims_core.service import create, lifecycle, templates
 from ims_core.service.create import Order
-from ims_core.service.events import ignore
+from ims_core.service.events import Event, Phase, ignore
 from ims_core.service.session import Session, open_session
 from ims_core.service.waiting import CONSOLE_LINES, Deadline
 from ims_core.spi import Console, ConsoleLog, TemplateStore, require
@@ -84,7 +84,10 @@ class Ims:
         wanted = self.config.pool(name=pool, provider=provider)
         with self._lock:
             if wanted.name not in self._sessions:
-                self._sessions[wanted.name] = open_session(wanted, self._opened_store(), self._tell)
+                opened = open_session(wanted, self._opened_store(), self._tell)
+                self._sessions[wanted.name] = opened
+                if wanted.name not in self.config.pools:
+                    self._tell(Event(Phase.CONNECT, opened.provider.endpoint))
             return self._sessions[wanted.name]
 
     # --- VMs ---
@@ -204,12 +207,11 @@ class Ims:
     ) -> list[Metrics]:
         """Counters of the running VMs that IMS made, or of the named ones, by one request."""
         session = self.session(provider=provider, pool=pool)
-        if names:
-            for name in names:
-                session.find_ours(name)
-            return list(session.provider.metrics(names))
         known = session.store.marks(session.pool.name)
-        ours = {vm.uuid for vm in session.provider.inspect(known=known) if vm.mark is not None}
+        found = session.provider.inspect(names or None, known=known)
+        for name in names:
+            session.require_ours(name, found)
+        ours = {vm.uuid for vm in found if vm.mark is not None}
         return [each for each in session.provider.metrics() if each.uuid in ours]
 
     # --- addresses and console ---

@@ -81,9 +81,13 @@ def set_addresses(session: Session, name: str, addresses: Sequence[str], card: i
         cards[card], addresses=tuple(addresses), gateways=(), nameservers=(), search=()
     )
     completed = session.provider.set_addresses(vm.uuid, cards)
-    context = replace(intent.context, interfaces=tuple(completed))
-    check_context(context)
-    session.store.save_intent(replace(intent, context=context))
+    try:
+        context = replace(intent.context, interfaces=tuple(completed))
+        check_context(context)
+        session.store.save_intent(replace(intent, context=context))
+    except BaseException:
+        session.provider.set_addresses(vm.uuid, intent.context.interfaces)
+        raise
     vm = replace(vm, pool=session.pool.name, pending=completed[card].addresses)
     when = "pending until next start" if vm.state not in _OFF else "takes effect at the next start"
     session.tell(Event(Phase.DONE, f"{', '.join(vm.pending) or 'DHCP'}: {when}"))

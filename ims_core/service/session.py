@@ -13,6 +13,8 @@ from ims_core.errors import ConfigError, NotFoundError, NotOursError
 from ims_core.registry import provider_class
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ims_core.config import Pool
     from ims_core.models import VM, Mark
     from ims_core.service.events import Listener
@@ -37,15 +39,7 @@ class Session:
         Raises:
             NotFoundError: ``vm-not-found``.
         """
-        for vm in self.provider.inspect([name], evidence=evidence):
-            return vm
-        raise NotFoundError(
-            f"there is no VM {name!r} in pool {self.pool.name!r}",
-            code="vm-not-found",
-            vm=name,
-            pool=self.pool.name,
-            hint=f"`ims list-vms --pool {self.pool.name}` shows those there are",
-        )
+        return self._among(name, self.provider.inspect([name], evidence=evidence))
 
     def find_ours(self, name: str, *, evidence: bool = False) -> tuple[VM, Mark]:
         """A VM that IMS made, with its mark.
@@ -54,7 +48,11 @@ class Session:
             NotFoundError: ``vm-not-found``.
             NotOursError: Somebody else made it, so no verb may change it.
         """
-        vm = self.find(name, evidence=evidence)
+        return self.require_ours(name, self.provider.inspect([name], evidence=evidence))
+
+    def require_ours(self, name: str, found: Sequence[VM]) -> tuple[VM, Mark]:
+        """A VM of ours among those found; raises as :meth:`find_ours` does."""
+        vm = self._among(name, found)
         if vm.mark is None:
             raise NotOursError(
                 f"VM {name!r} was not made by IMS, so IMS does not touch it",
@@ -63,6 +61,18 @@ class Session:
                 hint="use the hypervisor's own tools for it",
             )
         return vm, vm.mark
+
+    def _among(self, name: str, found: Sequence[VM]) -> VM:
+        for vm in found:
+            if name in (vm.name, vm.uuid):
+                return vm
+        raise NotFoundError(
+            f"there is no VM {name!r} in pool {self.pool.name!r}",
+            code="vm-not-found",
+            vm=name,
+            pool=self.pool.name,
+            hint=f"`ims list-vms --pool {self.pool.name}` shows those there are",
+        )
 
 
 def open_session(pool: Pool, store: Store, tell: Listener) -> Session:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from ims_core.errors import ConflictError, ImsError, InvalidError, UnsupportedError
+from ims_core.errors import CapacityError, ConflictError, ImsError, InvalidError, UnsupportedError
 from ims_core.models import Template
 from ims_core.names import check_name
 from ims_core.registry import layout as load_layout
@@ -56,13 +56,22 @@ def import_template(
             pool=session.pool.name,
             hint=f"`ims delete-template {name}` first, or choose another --name",
         )
-    image, digest = _obtain(source, cache, sha256, deadline, session.tell)
+    image = _obtain(source, cache, sha256, deadline, session.tell)
     info = inspect_image(image, declared=image_format)
     if info.format not in session.provider.features.template_formats:
         raise UnsupportedError(
             f"provider {session.provider.name} makes no VMs from {info.format} images",
             hint=f"formats: {', '.join(session.provider.features.template_formats)}",
         )
+    room = provider.template_room()
+    if room is not None and info.size > room:
+        raise CapacityError(
+            f"{source!r} has {info.size} bytes, and pool {session.pool.name!r} has {room} left",
+            code="pool-full",
+            pool=session.pool.name,
+            hint="free space there, or import it into another pool",
+        )
+    digest = _digest(image, sha256, session.tell)
     template = Template(
         name=name,
         format=info.format,
@@ -87,38 +96,35 @@ def import_template(
     return template
 
 
-def _obtain(
-    source: str, cache: Path, sha256: str, deadline: Deadline, tell: Listener
-) -> tuple[Path, str]:
-    """A local file and its digest, checked or recorded."""
+def _obtain(source: str, cache: Path, sha256: str, deadline: Deadline, tell: Listener) -> Path:
+    """A local file with the image."""
     if "://" in source:
-        image = fetch(
+        return fetch(
             source,
             cache,
             sha256=sha256,
             timeout=deadline.left,
             progress=_percent(Phase.FETCH, source, tell),
         )
-    else:
-        image = Path(source).expanduser()
-        if not image.is_file():
-            raise InvalidError(
-                f"there is no image file {source!r}",
-                code="image-not-found",
-                hint="give the path of a qcow2 or raw file, or an https:// URL",
-            )
+    image = Path(source).expanduser()
+    if not image.is_file():
+        raise InvalidError(
+            f"there is no image file {source!r}",
+            code="image-not-found",
+            hint="give the path of a qcow2 or raw file, or an https:// URL",
+        )
+    return image
+
+
+def _digest(image: Path, sha256: str, tell: Listener) -> str:
+    """The file's digest, checked if one was given, else recorded with a warning."""
     digest = file_digest(image, progress=_percent(Phase.FETCH, f"digest of {image.name}", tell))
     if sha256:
         check_digest(sha256, digest)
-    else:
-        tell(
-            Event(
-                Phase.FETCH,
-                f"no --sha256 was given: nothing proves where the image is from; recorded {digest}",
-                warning=True,
-            )
-        )
-    return image, digest
+        return digest
+    unproved = "no --sha256 was given, so nothing proves where the image is from"
+    tell(Event(Phase.FETCH, f"{unproved}; recorded {digest}", warning=True))
+    return digest
 
 
 def _percent(phase: Phase, what: str, tell: Listener) -> Progress:

@@ -15,6 +15,7 @@ from ims_core.models import VM, Carrier, CarrierLimits, Features, Host, State
 from ims_core.spi import NOTHING_KNOWN, Discarded, Provider
 from ims_kvm import checks
 from ims_kvm.acceleration import kvm_usable
+from ims_kvm.announce import announced
 from ims_kvm.connection import choose_uri, connect, libvirt_errors
 from ims_kvm.console import LibvirtConsole
 from ims_kvm.domain import build, cards_of
@@ -25,7 +26,7 @@ from ims_kvm.networks import Networks
 from ims_kvm.shutdown import shut_down
 from ims_kvm.states import state_of
 from ims_kvm.templates import Templates
-from ims_kvm.undo import announced, discard, power_off, remove_vm, resource_name
+from ims_kvm.undo import discard, power_off, remove_vm, resource_name
 from ims_kvm.volumes import Paths, StoragePool, VolumeNames
 
 if TYPE_CHECKING:
@@ -271,6 +272,14 @@ class KvmProvider(Provider):
             except NotFoundError:
                 return []
 
+    def template_room(self) -> int | None:
+        """What is free in the storage pool; unknown while it does not exist."""
+        with libvirt_errors("templates"):
+            try:
+                return self.pool.free()
+            except NotFoundError:
+                return None
+
     def import_template(
         self, image: Path, template: Template, undo: UndoLog, progress: Progress
     ) -> None:
@@ -333,7 +342,7 @@ class KvmProvider(Provider):
         entry = self.networks.reservation(card, spec.name)
         if entry is None:
             return
-        with announced(undo, "dhcp-host", resource_name(card.network, entry)):
+        with announced(undo, "dhcp-host", resource_name(card.network, entry, undo.operation)):
             self.networks.add(card.network, entry)
 
     def _records(

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from ims_core.errors import ConflictError, ImsError, NotFoundError
 from ims_core.models import Template
-from ims_kvm.volumes import SHARED, need_room
+from ims_kvm.announce import announced
+from ims_kvm.volumes import SHARED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,20 +53,15 @@ class Templates:
     def add(self, image: Path, template: Template, undo: UndoLog, progress: Progress) -> None:
         """Upload an image and publish it."""
         self._pool.ensure()
-        need_room(self._pool, template.size, f"template {template.name}")
         volume = f"{PREFIX}{template.name}-{undo.operation}.{template.format}"
-        undo.announce("volume", volume)
-        self._pool.create_raw(volume, template.size, mode=SHARED)
+        with announced(undo, "volume", volume):
+            self._pool.create_raw(volume, template.size, mode=SHARED)
         with image.open("rb") as source:
             self._pool.upload(volume, source, progress)
         manifest = json.dumps(asdict(template) | {"image": volume, "operation": undo.operation})
         name = f"{PREFIX}{template.name}{SUFFIX}"
-        undo.announce("manifest", name)
-        try:
+        with announced(undo, "manifest", f"{name}/{undo.operation}"):
             self._pool.create_raw(name, len(manifest), mode=SHARED)
-        except ConflictError:
-            undo.retract("manifest", name)
-            raise
         self._pool.write(name, manifest.encode())
 
     def remove(self, name: str, *, in_use: bool) -> None:

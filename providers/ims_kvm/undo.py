@@ -6,27 +6,22 @@ entry when MAC, name and address are those announced.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import libvirt
 
-from ims_core.errors import ConflictError
 from ims_core.spi import Discarded
 from ims_kvm.domain import cards_of
 from ims_kvm.mark import read_mark
 from ims_kvm.networks import HostEntry, is_managed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ims_core.models import Resource
-    from ims_core.spi import UndoLog
     from ims_kvm.networks import Networks
     from ims_kvm.provider import KvmProvider
     from ims_kvm.volumes import StoragePool
 
-__all__ = ["announced", "discard", "power_off", "remove_vm", "resource_name"]
+__all__ = ["discard", "power_off", "remove_vm", "resource_name"]
 
 _UNDEFINE = (
     libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
@@ -35,32 +30,23 @@ _UNDEFINE = (
 )
 
 
-@contextmanager
-def announced(undo: UndoLog, kind: str, name: str) -> Iterator[None]:
-    """Announce a resource, and take that back if somebody else's turned out to be there."""
-    undo.announce(kind, name)
-    try:
-        yield
-    except ConflictError:
-        undo.retract(kind, name)
-        raise
-
-
-def resource_name(network: str, entry: HostEntry) -> str:
+def resource_name(network: str, entry: HostEntry, operation: str) -> str:
     """The name under which a DHCP host entry is announced."""
-    return f"{network}/{entry.mac}/{entry.address}/{entry.name}"
+    return f"{network}/{entry.mac}/{entry.address}/{entry.name}/{operation}"
 
 
 def discard(provider: KvmProvider, resource: Resource) -> Discarded:
     """Remove one announced resource if it is there and ours."""
+    if not resource.operation:
+        return Discarded.NOT_OURS
     if resource.kind == "domain":
         return _discard_domain(provider, resource)
+    if resource.operation not in resource.name:
+        return Discarded.NOT_OURS
     if resource.kind == "dhcp-host":
         return _discard_entry(provider.networks, resource)
     if resource.kind == "manifest":
         return _discard_manifest(provider, resource)
-    if resource.operation not in resource.name:
-        return Discarded.NOT_OURS
     return _discard_volume(provider.pool, resource.name)
 
 
@@ -119,7 +105,7 @@ def _discard_domain(provider: KvmProvider, resource: Resource) -> Discarded:
 
 
 def _discard_entry(networks: Networks, resource: Resource) -> Discarded:
-    network, mac, address, name = resource.name.split("/")
+    network, mac, address, name, _ = resource.name.split("/")
     entry = HostEntry(mac, name, address)
     if entry in networks.entries(network):
         networks.remove(network, entry)
@@ -128,11 +114,12 @@ def _discard_entry(networks: Networks, resource: Resource) -> Discarded:
 
 
 def _discard_manifest(provider: KvmProvider, resource: Resource) -> Discarded:
-    if resource.name not in provider.pool.names():
+    volume = resource.name.partition("/")[0]
+    if volume not in provider.pool.names():
         return Discarded.ABSENT
-    if not provider.templates.belongs_to(resource.name, resource.operation):
+    if not provider.templates.belongs_to(volume, resource.operation):
         return Discarded.NOT_OURS
-    provider.pool.delete(resource.name)
+    provider.pool.delete(volume)
     return Discarded.REMOVED
 
 

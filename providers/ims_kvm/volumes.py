@@ -15,7 +15,7 @@ from xml.etree import ElementTree as ET
 import libvirt
 from defusedxml.ElementTree import fromstring
 
-from ims_core.errors import CapacityError, ConflictError, NotFoundError
+from ims_core.errors import ConflictError, NotFoundError
 from ims_kvm.connection import libvirt_errors
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ims_core.spi import Progress
 
-__all__ = ["Paths", "StoragePool", "VolumeNames", "need_room"]
+__all__ = ["Paths", "StoragePool", "VolumeNames"]
 
 CHUNK = 1 << 20
 PRIVATE = "0600"
@@ -253,21 +253,6 @@ class StoragePool:
             # Somebody is uploading: libvirt refuses, and what it knew before must do.
             if error.get_error_code() != libvirt.VIR_ERR_INTERNAL_ERROR:
                 raise
-
-
-def need_room(pool: StoragePool, size: int, what: str) -> None:
-    """Refuse what cannot fit.
-
-    Raises:
-        CapacityError: ``pool-full``.
-    """
-    free = pool.free()
-    if size > free:
-        raise CapacityError(
-            f"{what} needs {size} bytes, and storage pool {pool.name!r} has {free} left",
-            code="pool-full",
-            hint="free space there, or set storage_pool in ims.toml to another one",
-        )
 
 
 def _volume_xml(name: str, size: int, volume_format: str, mode: str = PRIVATE) -> ET.Element:

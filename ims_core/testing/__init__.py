@@ -1,0 +1,45 @@
+"""The conformance suite: what every provider must do, as tests that its author can run.
+
+An author writes one fixture, in ``conftest.py``:
+
+.. code-block:: python
+
+    @pytest.fixture
+    def ims_target(tmp_path: Path) -> Iterator[Target]:
+        with MyProvider.open(...) as provider:
+            yield Target(provider=provider, template=provider.list_templates()[0])
+
+and one line, in a test module:
+
+.. code-block:: python
+
+    from ims_core.testing.suite import *
+
+Each test begins with the number and the words of the sentence of :mod:`ims_core.spi` that it
+proves. What a target does not offer is skipped, with the name of what is missing.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from ims_core.testing.target import Target
+
+__all__ = ["TOPICS", "Target"]
+
+TOPICS = (
+    "addresses",
+    "facts",
+    "lifecycle",
+    "looking",
+    "running",
+    "states",
+    "templates",
+    "undo",
+    "unsupported",
+)
+"""The modules whose tests ``ims_core.testing.suite`` brings together."""
+
+pytest.register_assert_rewrite(
+    "ims_core.testing.bench", *(f"ims_core.testing.{topic}" for topic in TOPICS)
+)

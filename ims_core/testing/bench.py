@@ -1,0 +1,284 @@
+"""The workbench of the tests: orders for VMs, and their removal whatever happens.
+
+The names are public for those who write further tests of their own provider.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable  # noqa: TC003 - a dataclass reads it
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from ims_core.models import VM, Context, Delivery, Mark, VMSpec
+from ims_core.names import make_up_name
+from ims_core.service.delivery import choose, deliver
+from ims_core.service.macs import mac_for
+from ims_core.spi import Provider, TemplateStore
+from ims_core.undo import Undo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ims_core.models import Interface
+    from ims_core.testing.target import Target
+
+__all__ = [
+    "Bench",
+    "Crash",
+    "CrashingUndo",
+    "MeddlingUndo",
+    "Order",
+    "everything",
+    "ims_bench",
+    "ims_nothing_left_behind",
+    "new_operation",
+]
+
+MEMORY = 64 << 20
+_PAUSE = 0.2
+
+
+class Crash(Exception):  # noqa: N818 - it is no error: it stands for the end of a process
+    """The simulated end of the process."""
+
+
+@dataclass
+class CrashingUndo(Undo):
+    """An undo log that ends the process at its n-th announcement.
+
+    Attributes:
+        left: How many announcements still go well.
+        recorded: Whether the one at which it ends was still recorded.
+    """
+
+    left: int = 0
+    recorded: bool = True
+
+    def announce(self, kind: str, name: str) -> None:
+        """Record it, or crash."""
+        if self.left > 0 or self.recorded:
+            super().announce(kind, name)
+        if self.left == 0:
+            raise Crash
+        self.left -= 1
+
+
+@dataclass
+class MeddlingUndo(Undo):
+    """An undo log that does something at its n-th announcement.
+
+    Attributes:
+        left: How many announcements come before that.
+        meddle: What to do then.
+    """
+
+    left: int = 0
+    meddle: Callable[[], object] = lambda: None
+
+    def announce(self, kind: str, name: str) -> None:
+        """Record it, and meddle when it is time."""
+        super().announce(kind, name)
+        if self.left == 0:
+            self.meddle()
+        self.left -= 1
+
+
+@dataclass
+class Order:
+    """One VM, ordered and perhaps made."""
+
+    spec: VMSpec
+    delivery: Delivery
+    mark: Mark
+    undo: Undo = field(init=False)
+    made: bool = False
+
+    def __post_init__(self) -> None:
+        """Begin an undo log of its own."""
+        self.undo = Undo(self.mark.operation)
+
+    @property
+    def uuid(self) -> str:
+        """The VM's."""
+        return self.spec.uuid
+
+    @property
+    def name(self) -> str:
+        """The VM's."""
+        return self.spec.name
+
+
+class Bench:
+    """Makes VMs on a target, and removes them at the end of the test."""
+
+    def __init__(self, target: Target) -> None:
+        """Begin with nothing made."""
+        self.target = target
+        self.provider: Provider = target.provider
+        self._orders: list[Order] = []
+        self._cleanups: list[Callable[[], object]] = []
+
+    # --- orders ---
+
+    def spec(self, *, name: str = "", interfaces: Sequence[Interface] | None = None) -> VMSpec:
+        """An order that ``prepare`` has not seen yet."""
+        target, uuid = self.target, str(uuid4())
+        cards = target.interfaces if interfaces is None else interfaces
+        return VMSpec(
+            name=name or make_up_name("ims-kit"),
+            uuid=uuid,
+            template=target.template,
+            memory=target.memory or max(MEMORY, target.template.min_memory),
+            vcpus=1,
+            disk=target.template.virtual_size,
+            interfaces=tuple(
+                replace(card, mac=mac_for(uuid, index)) for index, card in enumerate(cards)
+            ),
+        )
+
+    def delivery(self, spec: VMSpec, **properties: str) -> Delivery:
+        """A delivery for this VM, with a fresh nonce."""
+        features = self.provider.features
+        layout, carrier = choose(features, self.target.template.layout)
+        context = Context(
+            instance_id=spec.uuid,
+            hostname=spec.name,
+            interfaces=spec.interfaces,
+            properties=properties,
+        )
+        return deliver(context, layout, carrier, features)
+
+    def order(self, spec: VMSpec | None = None, *, starts: bool = False) -> Order:
+        """A VM that is ready to be made; removed at the end if it is.
+
+        Args:
+            spec: A new one when None.
+            starts: Whether its mark says already that the delivery is in place.
+        """
+        spec = self.provider.prepare(spec or self.spec())
+        delivery = self.delivery(spec)
+        mark = Mark(
+            store=self.target.store_id,
+            operation=new_operation(),
+            vm=spec.uuid,
+            template=spec.template.name,
+            digest=delivery.digest,
+            nonce=delivery.nonce if starts else "",
+        )
+        order = Order(spec, delivery, mark)
+        self._orders.append(order)
+        return order
+
+    def make(self, order: Order) -> None:
+        """Let the provider create an order."""
+        self.provider.create(order.spec, order.delivery, order.mark, order.undo)
+        order.made = True
+
+    def created(self, spec: VMSpec | None = None, *, starts: bool = False) -> Order:
+        """A VM that is defined."""
+        order = self.order(spec, starts=starts)
+        self.make(order)
+        return order
+
+    def started(self) -> Order:
+        """A VM that runs, or a skip where none can."""
+        if not self.target.expect_start:
+            pytest.skip("expect_start: VMs cannot be started here")
+        order = self.created(starts=True)
+        self.provider.start(order.uuid, order.delivery)
+        return order
+
+    def foreign(self) -> str:
+        """The name of a VM that somebody else made, or a skip."""
+        if self.target.make_foreign is None:
+            pytest.skip("make_foreign: the target makes no foreign VMs")
+        name = make_up_name("ims-foreign")
+        self.finally_(self.target.make_foreign(name))
+        return name
+
+    # --- looking ---
+
+    def look(self, vm: str, *, evidence: bool = False) -> VM:
+        """One VM; it must be there."""
+        found = self.provider.inspect([vm], evidence=evidence)
+        assert len(found) == 1, f"inspect([{vm!r}]) answered {len(found)} VMs"
+        return found[0]
+
+    def is_there(self, uuid: str) -> bool:
+        """Whether a VM is in the hypervisor."""
+        return any(vm.uuid == uuid for vm in self.provider.inspect())
+
+    def mark(self, vm: str) -> Mark:
+        """The mark of a VM; it must have one."""
+        mark = self.look(vm).mark
+        assert mark is not None, f"VM {vm} has no mark"
+        return mark
+
+    def answered(self, order: Order, nonce: str) -> VM:
+        """The VM once its guest has answered to this start, or a skip where guests do not."""
+        if not self.target.boots:
+            pytest.skip("boots: guests do not answer here")
+        end = time.monotonic() + self.target.boot_timeout
+        while True:
+            vm = self.look(order.uuid, evidence=True)
+            if vm.receipt is not None and vm.receipt.nonce == nonce:
+                return vm
+            assert time.monotonic() < end, f"no receipt to nonce {nonce}; last: {vm.receipt}"
+            time.sleep(_PAUSE)
+
+    # --- the end ---
+
+    def roll_back(self, undo: Undo) -> None:
+        """Discard all that was announced; nothing may be left."""
+        left = undo.roll_back(self.provider, expired=lambda: False)
+        assert not left, f"discard left behind: {left}"
+
+    def finally_(self, cleanup: Callable[[], object]) -> None:
+        """Have this called at the end, last one first."""
+        self._cleanups.append(cleanup)
+
+    def clean(self) -> None:
+        """Remove everything that was made."""
+        for order in self._orders:
+            if order.made:  # delete alone must remove all of it
+                self.provider.delete(order.uuid)
+            else:
+                self.roll_back(order.undo)
+        while self._cleanups:
+            self._cleanups.pop()()
+
+
+def new_operation() -> str:
+    """An operation id, as the service makes them."""
+    return uuid4().hex[:16]
+
+
+def everything(target: Target) -> set[str]:
+    """All that is in the hypervisor, as the target lists it."""
+    if target.leftovers is not None:
+        return set(target.leftovers())
+    found = {f"vm {vm.uuid}" for vm in target.provider.inspect()}
+    if isinstance(target.provider, TemplateStore):
+        found |= {f"template {template.name}" for template in target.provider.list_templates()}
+    return found
+
+
+@pytest.fixture(autouse=True)
+def ims_nothing_left_behind(ims_target: Target) -> Iterator[None]:
+    """Compare the hypervisor before and after each test."""
+    before = everything(ims_target)
+    yield
+    after = everything(ims_target)
+    assert after == before, f"left: {after - before}; lost: {before - after}"
+
+
+@pytest.fixture
+def ims_bench(ims_target: Target, ims_nothing_left_behind: None) -> Iterator[Bench]:  # noqa: ARG001
+    """Makes VMs, and removes them before the hypervisor is compared."""
+    bench = Bench(ims_target)
+    yield bench
+    bench.clean()

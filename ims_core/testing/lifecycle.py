@@ -1,0 +1,243 @@
+"""From an order to a VM, and to nothing again."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from ims_core.errors import ConflictError, InvalidError
+from ims_core.models import Mark, State
+from ims_core.testing.bench import MeddlingUndo, everything, new_operation
+
+if TYPE_CHECKING:
+    from ims_core.testing.bench import Bench, Order
+    from ims_core.testing.target import Target
+
+__all__ = [
+    "test_a_disk_smaller_than_the_template_is_refused",
+    "test_a_foreign_namesake_is_refused_and_untouched",
+    "test_a_mark_is_replaced_whole",
+    "test_a_name_that_is_taken_meanwhile_is_refused",
+    "test_a_namesake_is_refused_and_untouched",
+    "test_create_leaves_the_vm_defined_with_its_mark",
+    "test_delete_is_idempotent",
+    "test_delete_leaves_other_vms_alone",
+    "test_delete_removes_a_running_vm",
+    "test_many_vms_are_made_at_the_same_time",
+    "test_nothing_is_printed_in_a_whole_life",
+    "test_plan_makes_nothing",
+    "test_prepare_makes_nothing_and_completes",
+    "test_prepare_refuses_a_name_that_is_taken",
+    "test_the_uuid_is_ours",
+]
+
+AT_ONCE = 4
+MOST_ANNOUNCEMENTS = 100
+AS_LONG_AS_A_CREATE = 5.0
+
+
+def test_prepare_makes_nothing_and_completes(ims_target: Target, ims_bench: Bench) -> None:
+    """4. prepare makes nothing, and returns the spec completed."""
+    before = everything(ims_target)
+    spec = ims_bench.spec()
+    ready = ims_target.provider.prepare(spec)
+    assert everything(ims_target) == before
+    assert not ims_bench.is_there(spec.uuid)
+    assert replace(ready, interfaces=spec.interfaces) == spec, "prepare changed the order"
+    assert [card.mac for card in ready.interfaces] == [card.mac for card in spec.interfaces]
+    assert all(card.network for card in ready.interfaces)
+
+
+def test_plan_makes_nothing(ims_target: Target, ims_bench: Bench) -> None:
+    """4. plan makes nothing, and is the artefact that create would submit."""
+    before = everything(ims_target)
+    order = ims_bench.order()
+    plan = ims_target.provider.plan(order.spec, order.delivery, order.mark)
+    assert everything(ims_target) == before
+    assert order.name in plan
+
+
+def test_a_disk_smaller_than_the_template_is_refused(ims_target: Target, ims_bench: Bench) -> None:
+    """4. prepare refuses what it cannot do, naming the field."""
+    small = replace(ims_bench.spec(), disk=ims_target.template.virtual_size - 512)
+    with pytest.raises(InvalidError, match=r"(?i)disk"):
+        ims_target.provider.prepare(small)
+
+
+@pytest.mark.parametrize("starts", [False, True])
+def test_create_leaves_the_vm_defined_with_its_mark(ims_bench: Bench, starts: bool) -> None:
+    """5. create leaves the VM defined and not running, with the mark it was given."""
+    order = ims_bench.created(starts=starts)
+    vm = ims_bench.look(order.uuid)
+    assert vm.name == order.name
+    assert vm.state is State.DEFINED
+    assert vm.mark == order.mark
+    assert vm.memory == order.spec.memory
+    assert vm.vcpus == order.spec.vcpus
+    assert not vm.problem
+
+
+def test_the_uuid_is_ours(ims_bench: Bench) -> None:
+    """17. A VM is named by its UUID (ours) in every call."""
+    order = ims_bench.created()
+    assert ims_bench.look(order.uuid).uuid == order.uuid
+    assert ims_bench.look(order.name).uuid == order.uuid
+
+
+def test_a_mark_is_replaced_whole(ims_target: Target, ims_bench: Bench) -> None:
+    """5. The VM has the mark it was given; write_mark replaces it, every field of it."""
+    order = ims_bench.created()
+    mark = Mark(
+        store='another store: "quotes", <brackets> & ünïcode',
+        operation=order.mark.operation,
+        vm=order.uuid,
+        complete=True,
+        template="another-template",
+        digest="sha256:" + "0" * 64,
+        nonce="another-nonce",
+    )
+    ims_target.provider.write_mark(order.uuid, mark)
+    assert ims_bench.mark(order.uuid) == mark
+    ims_target.provider.write_mark(order.uuid, order.mark)
+    assert ims_bench.mark(order.uuid) == order.mark
+
+
+def test_prepare_refuses_a_name_that_is_taken(ims_target: Target, ims_bench: Bench) -> None:
+    """8. A name that is taken is refused with vm-exists, before anything is made."""
+    order = ims_bench.created()
+    with pytest.raises(ConflictError) as caught:
+        ims_target.provider.prepare(ims_bench.spec(name=order.name))
+    assert caught.value.code == "vm-exists"
+
+
+def test_a_namesake_is_refused_and_untouched(ims_target: Target, ims_bench: Bench) -> None:
+    """8. create refuses a name that is taken, and leaves the namesake as it was."""
+    late = ims_bench.order()  # prepared while the name was still free
+    first = ims_bench.created(ims_bench.spec(name=late.name))
+    before, listing = ims_bench.look(first.uuid), everything(ims_target)
+    with pytest.raises(ConflictError) as caught:
+        ims_bench.make(late)
+    assert caught.value.code == "vm-exists"
+    ims_bench.roll_back(late.undo)
+    assert ims_bench.look(first.uuid) == before
+    assert everything(ims_target) == listing
+
+
+def test_a_foreign_namesake_is_refused_and_untouched(ims_target: Target, ims_bench: Bench) -> None:
+    """8. create leaves the namesake as it was, also one that somebody else made."""
+    name = ims_bench.foreign()
+    before, listing = ims_bench.look(name), everything(ims_target)
+    with pytest.raises(ConflictError) as caught:
+        ims_target.provider.prepare(ims_bench.spec(name=name))
+    assert caught.value.code == "vm-exists"
+    order = ims_bench.order()
+    order.spec = replace(order.spec, name=name)
+    with pytest.raises(ConflictError) as caught:
+        ims_bench.make(order)
+    assert caught.value.code == "vm-exists"
+    ims_bench.roll_back(order.undo)
+    assert ims_bench.look(name) == before
+    assert everything(ims_target) == listing
+
+
+def test_delete_is_idempotent(ims_target: Target, ims_bench: Bench) -> None:
+    """12. delete succeeds when it is already gone."""
+    order = ims_bench.created()
+    ims_target.provider.delete(order.uuid)
+    assert not ims_bench.is_there(order.uuid)
+    ims_target.provider.delete(order.uuid)
+    ims_target.provider.delete(str(uuid4()))
+
+
+def test_delete_removes_a_running_vm(ims_target: Target, ims_bench: Bench) -> None:
+    """12. delete removes a VM that is off or on, with everything that was made for it."""
+    before = everything(ims_target)
+    order = ims_bench.started()
+    ims_target.provider.delete(order.uuid)
+    assert not ims_bench.is_there(order.uuid)
+    assert everything(ims_target) == before
+
+
+def test_delete_leaves_other_vms_alone(ims_target: Target, ims_bench: Bench) -> None:
+    """12. delete removes a VM with what was made for it, and nothing of another one."""
+    kept = ims_bench.created()
+    before, listing = ims_bench.look(kept.uuid), everything(ims_target)
+    # A name that begins with the other's: nothing may be found by its beginning.
+    gone = ims_bench.created(ims_bench.spec(name=kept.name[:-1]))
+    ims_target.provider.delete(gone.uuid)
+    assert ims_bench.look(kept.uuid) == before
+    assert everything(ims_target) == listing
+
+
+def test_many_vms_are_made_at_the_same_time(ims_target: Target, ims_bench: Bench) -> None:
+    """2. Any method may be called from any thread, for different VMs at the same time."""
+    orders = [ims_bench.order() for _ in range(AT_ONCE)]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(ims_bench.make, orders))
+        found = ims_target.provider.inspect([order.uuid for order in orders])
+        assert {vm.uuid: vm.mark for vm in found} == {each.uuid: each.mark for each in orders}
+        list(pool.map(lambda order: ims_target.provider.delete(order.uuid), orders))
+    assert not ims_target.provider.inspect([order.uuid for order in orders])
+
+
+def test_a_name_that_is_taken_meanwhile_is_refused(ims_target: Target, ims_bench: Bench) -> None:
+    """8. create refuses a name that is taken, however late: of two, exactly one gets it."""
+    for announcement in range(MOST_ANNOUNCEMENTS):
+        first = ims_bench.order()
+        second = ims_bench.order(ims_bench.spec(name=first.name))
+        with ThreadPoolExecutor(1) as background:
+            results: list[Future[str]] = []
+
+            def rival(order: Order = second, results: list[Future[str]] = results) -> None:
+                results.append(background.submit(_attempt, ims_bench, order))
+                # A provider that makes one VM at a time lets the rival wait, and may do so.
+                wait(results, timeout=AS_LONG_AS_A_CREATE)
+
+            first.undo = undo = MeddlingUndo(first.mark.operation, left=announcement, meddle=rival)
+            outcome = _attempt(ims_bench, first)
+            if undo.left >= 0:  # there are no more announcements to meddle with
+                ims_target.provider.delete(first.uuid)
+                return
+        assert sorted([outcome, results[0].result()]) == ["made", "vm-exists"]
+        (winner,) = (order for order in (first, second) if order.made)
+        assert [vm.uuid for vm in ims_target.provider.inspect([first.name])] == [winner.uuid]
+        assert not ims_bench.look(winner.uuid).problem
+        ims_target.provider.delete(winner.uuid)
+    pytest.fail(f"more than {MOST_ANNOUNCEMENTS} announcements")
+
+
+def test_nothing_is_printed_in_a_whole_life(
+    ims_target: Target, ims_bench: Bench, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """18. A provider never prints, neither by itself nor by a library."""
+    capfd.readouterr()
+    provider = ims_target.provider
+    order = ims_bench.created()
+    with pytest.raises(ConflictError):
+        provider.prepare(ims_bench.spec(name=order.name))
+    provider.plan(order.spec, order.delivery, order.mark)
+    provider.inspect([order.uuid, str(uuid4())], evidence=True)
+    provider.metrics()
+    if ims_target.expect_start:
+        provider.start(order.uuid, order.delivery)
+        with pytest.raises(ConflictError):
+            provider.start(order.uuid, None)
+        provider.stop(order.uuid, force=True, timeout=30)
+    provider.delete(order.uuid)
+    for resource in order.undo.announced:
+        provider.discard(replace(resource, operation=new_operation()))
+    assert capfd.readouterr() == ("", "")
+
+
+def _attempt(bench: Bench, order: Order) -> str:
+    """Make an order, or take it back; says which."""
+    try:
+        bench.make(order)
+    except ConflictError as error:
+        bench.roll_back(order.undo)
+        return error.code
+    return "made"

@@ -1,0 +1,154 @@
+"""Starting and stopping."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from ims_core.errors import ConflictError, DeadlineError, NotFoundError
+from ims_core.models import State
+from ims_core.testing.bench import everything
+
+if TYPE_CHECKING:
+    from ims_core.testing.bench import Bench
+    from ims_core.testing.target import Target
+
+__all__ = [
+    "test_a_delivery_that_the_mark_names_is_in_place",
+    "test_a_graceful_stop_ends_in_time",
+    "test_a_start_with_a_new_delivery_is_recorded",
+    "test_a_started_vm_runs_and_its_mark_says_what_it_was_told",
+    "test_a_stopped_vm_starts_again_as_it_is",
+    "test_a_vm_that_runs_is_not_started_again",
+    "test_stop_takes_the_power_away",
+    "test_stopping_a_vm_that_is_off_succeeds",
+    "test_the_guest_reads_the_delivery_of_this_start",
+    "test_verbs_refuse_a_vm_that_does_not_exist",
+]
+
+POWER_OFF_SECONDS = 30.0
+SHORT = 0.2
+
+
+def test_a_started_vm_runs_and_its_mark_says_what_it_was_told(
+    ims_target: Target, ims_bench: Bench
+) -> None:
+    """10. start records the delivery's digest and nonce in the mark."""
+    _needs_start(ims_target)
+    order = ims_bench.created()
+    assert ims_bench.mark(order.uuid).nonce == ""
+    ims_target.provider.start(order.uuid, order.delivery)
+    mark = ims_bench.mark(order.uuid)
+    assert (mark.digest, mark.nonce) == (order.delivery.digest, order.delivery.nonce)
+    assert mark.operation == order.mark.operation
+    assert ims_bench.look(order.uuid).state is State.RUNNING
+
+
+def test_a_delivery_that_the_mark_names_is_in_place(ims_bench: Bench) -> None:
+    """10. A mark that has this nonce already says that the delivery is in place."""
+    order = ims_bench.started()
+    assert ims_bench.mark(order.uuid) == order.mark
+    assert ims_bench.look(order.uuid).state is State.RUNNING
+
+
+def test_a_vm_that_runs_is_not_started_again(ims_target: Target, ims_bench: Bench) -> None:
+    """10. On a running VM start raises ConflictError."""
+    order = ims_bench.started()
+    mark = ims_bench.mark(order.uuid)
+    with pytest.raises(ConflictError):
+        ims_target.provider.start(order.uuid, ims_bench.delivery(order.spec))
+    assert ims_bench.look(order.uuid).state is State.RUNNING
+    assert ims_bench.mark(order.uuid) == mark, "what was not delivered must not be recorded"
+
+
+def test_the_guest_reads_the_delivery_of_this_start(ims_target: Target, ims_bench: Bench) -> None:
+    """10. start puts the delivery in place before the guest's first instruction."""
+    order = ims_bench.started()
+    first = ims_bench.answered(order, order.delivery.nonce).receipt
+    assert first is not None
+    assert not first.problem(digest=order.delivery.digest, nonce=order.delivery.nonce)
+    ims_target.provider.stop(order.uuid, force=True, timeout=POWER_OFF_SECONDS)
+    second = ims_bench.delivery(order.spec, changed="yes")
+    ims_target.provider.start(order.uuid, second)
+    receipt = ims_bench.answered(order, second.nonce).receipt
+    assert receipt is not None
+    assert not receipt.problem(digest=second.digest, nonce=second.nonce)
+
+
+def test_stop_takes_the_power_away(ims_target: Target, ims_bench: Bench) -> None:
+    """11. force takes the power away, and deletes nothing."""
+    order = ims_bench.started()
+    before = everything(ims_target)
+    ims_target.provider.stop(order.uuid, force=True, timeout=POWER_OFF_SECONDS)
+    vm = ims_bench.look(order.uuid)
+    assert vm.state is State.STOPPED
+    assert vm.mark == order.mark
+    assert not vm.problem
+    assert everything(ims_target) == before
+
+
+def test_a_graceful_stop_ends_in_time(ims_target: Target, ims_bench: Bench) -> None:
+    """11. When the time is over stop raises DeadlineError and the VM keeps running."""
+    order = ims_bench.started()
+    try:
+        ims_target.provider.stop(order.uuid, force=False, timeout=SHORT)
+    except DeadlineError:
+        assert ims_bench.look(order.uuid).state in (State.RUNNING, State.STOPPING)
+    else:
+        assert ims_bench.look(order.uuid).state is State.STOPPED
+
+
+def test_stopping_a_vm_that_is_off_succeeds(ims_target: Target, ims_bench: Bench) -> None:
+    """11. Both ways of stopping succeed on a VM that is off."""
+    order = ims_bench.created()
+    for force in (False, True):
+        ims_target.provider.stop(order.uuid, force=force, timeout=SHORT)
+        assert ims_bench.look(order.uuid).state is State.DEFINED
+    if ims_target.expect_start:
+        ims_target.provider.start(order.uuid, order.delivery)
+        for force in (True, True, False):
+            ims_target.provider.stop(order.uuid, force=force, timeout=POWER_OFF_SECONDS)
+            assert ims_bench.look(order.uuid).state is State.STOPPED
+
+
+def test_a_stopped_vm_starts_again_as_it_is(ims_target: Target, ims_bench: Bench) -> None:
+    """13. The delivery stays with the VM: a stopped VM can start again without a new one."""
+    order = ims_bench.started()
+    ims_target.provider.stop(order.uuid, force=True, timeout=POWER_OFF_SECONDS)
+    ims_target.provider.start(order.uuid, None)
+    assert ims_bench.look(order.uuid).state is State.RUNNING
+    assert ims_bench.mark(order.uuid) == order.mark
+
+
+def test_a_start_with_a_new_delivery_is_recorded(ims_target: Target, ims_bench: Bench) -> None:
+    """13. A stopped VM can start again; 10. the mark then has the new digest and nonce."""
+    order = ims_bench.started()
+    before = everything(ims_target)
+    ims_target.provider.stop(order.uuid, force=True, timeout=POWER_OFF_SECONDS)
+    second = ims_bench.delivery(order.spec, changed="yes")
+    ims_target.provider.start(order.uuid, second)
+    mark = ims_bench.mark(order.uuid)
+    assert (mark.digest, mark.nonce) == (second.digest, second.nonce)
+    assert everything(ims_target) == before, "a start makes nothing that stays"
+
+
+def test_verbs_refuse_a_vm_that_does_not_exist(ims_target: Target, ims_bench: Bench) -> None:
+    """17. A VM is named by its UUID in every call; one that is not there is not found."""
+    order = ims_bench.order()
+    provider, nobody = ims_target.provider, str(uuid4())
+    with pytest.raises(NotFoundError):
+        provider.start(nobody, order.delivery)
+    for force in (False, True):
+        with pytest.raises(NotFoundError):
+            provider.stop(nobody, force=force, timeout=SHORT)
+    with pytest.raises(NotFoundError):
+        provider.write_mark(nobody, order.mark)
+    with pytest.raises(NotFoundError):
+        provider.set_addresses(nobody, order.spec.interfaces)
+
+
+def _needs_start(target: Target) -> None:
+    if not target.expect_start:
+        pytest.skip("expect_start: VMs cannot be started here")

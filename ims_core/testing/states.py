@@ -1,0 +1,46 @@
+"""States: never lost, never guessed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ims_core.models import State
+
+if TYPE_CHECKING:
+    from ims_core.testing.bench import Bench
+    from ims_core.testing.target import Target
+
+__all__ = [
+    "test_a_vm_goes_through_its_states",
+    "test_defined_and_stopped_are_told_apart",
+    "test_every_state_is_one_of_ours",
+]
+
+
+def test_every_state_is_one_of_ours(ims_target: Target, ims_bench: Bench) -> None:
+    """15. A state is never lost or guessed: each maps to exactly one of ours."""
+    ims_bench.created()
+    for vm in ims_target.provider.inspect():
+        assert isinstance(vm.state, State), f"{vm.name}: {vm.state!r}"
+
+
+def test_a_vm_goes_through_its_states(ims_target: Target, ims_bench: Bench) -> None:
+    """15. A state is never lost or guessed: listed alone or among all, it is the same."""
+    order = ims_bench.started()
+    for expected in (State.RUNNING, State.STOPPED):
+        if expected is State.STOPPED:
+            ims_target.provider.stop(order.uuid, force=True, timeout=30)
+        (listed,) = (vm for vm in ims_target.provider.inspect() if vm.uuid == order.uuid)
+        assert listed.state is expected
+        assert ims_bench.look(order.uuid).state is expected
+        assert ims_bench.look(order.uuid, evidence=True).state is expected
+
+
+def test_defined_and_stopped_are_told_apart(ims_target: Target, ims_bench: Bench) -> None:
+    """15. A state is never lost: defined is what was never started, also after the mark changed."""
+    order = ims_bench.created(starts=True)
+    assert ims_bench.look(order.uuid).state is State.DEFINED, "a nonce in the mark is no start"
+    if ims_target.expect_start:
+        ims_target.provider.start(order.uuid, None)
+        ims_target.provider.stop(order.uuid, force=True, timeout=30)
+        assert ims_bench.look(order.uuid).state is State.STOPPED

@@ -1,0 +1,56 @@
+"""What an author tells the suite about the provider under test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ims_core.models import Interface
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from collections.abc import Set as AbstractSet
+
+    from ims_core.models import Template
+    from ims_core.spi import Provider
+
+__all__ = ["Target"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """An open provider, and what the tests may use. What is left out is not tested.
+
+    Attributes:
+        provider: Open; the author's fixture closes it.
+        template: Already in the pool. VMs are made from it; it is never changed.
+        interfaces: The cards of each VM, without MACs.
+        store_id: Written into the marks of the VMs.
+        memory: Bytes of each VM; 0 for what the template needs, at least 64 MiB.
+        settings: What ``provider`` was opened with, so that it can be opened once more.
+        static_address: A free static address in the first card's network, without prefix length.
+        expect_start: Whether VMs can really be started here.
+        boots: Whether guests come up and answer with a receipt (their layout must provide for it).
+        boot_timeout: Seconds that this may take.
+        make_foreign: Makes a VM of that name by other means than the provider, and returns what
+            removes it again.
+        break_vm: Damages the VM of that UUID so that it would not start, and returns what removes
+            the traces of that which ``delete`` cannot know.
+        leftovers: Lists everything in the hypervisor, by other means than the provider: volumes,
+            media, domains, reservations. It must be the same before and after each test. What
+            ``inspect`` and ``list_templates`` see is compared when it is left out.
+    """
+
+    provider: Provider
+    template: Template
+    interfaces: tuple[Interface, ...] = field(default=(Interface(),))
+    store_id: str = "ims-conformance-suite"
+    memory: int = 0
+    settings: Mapping[str, Any] | None = None
+    static_address: str = ""
+    expect_start: bool = True
+    boots: bool = False
+    boot_timeout: float = 60.0
+    make_foreign: Callable[[str], Callable[[], object]] | None = None
+    break_vm: Callable[[str], Callable[[], object]] | None = None
+    leftovers: Callable[[], AbstractSet[str]] | None = None

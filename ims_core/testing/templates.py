@@ -1,0 +1,168 @@
+"""Templates in the pool."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ims_core.errors import ConflictError, NotFoundError
+from ims_core.models import Template
+from ims_core.names import make_up_name
+from ims_core.spi import TemplateStore
+from ims_core.testing.bench import Crash, CrashingUndo, everything, new_operation
+from ims_core.undo import Undo
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ims_core.testing.bench import Bench
+    from ims_core.testing.target import Target
+
+__all__ = [
+    "test_a_crash_while_importing_leaves_nothing",
+    "test_a_template_in_use_is_kept",
+    "test_a_template_is_imported_listed_and_deleted",
+    "test_a_template_of_that_name_is_kept",
+    "test_an_unknown_template_is_not_deleted",
+    "test_the_given_template_is_listed",
+]
+
+SIZE = 1 << 20
+MOST_ANNOUNCEMENTS = 100
+
+
+def test_the_given_template_is_listed(ims_target: Target) -> None:
+    """19. A feature is there exactly when its protocol is: templates are listed with all facts."""
+    found = _store(ims_target).list_templates()
+    assert ims_target.template in found
+
+
+def test_a_template_is_imported_listed_and_deleted(
+    ims_target: Target, ims_bench: Bench, tmp_path: Path
+) -> None:
+    """19. A feature is there exactly when its protocol is: templates can be kept in the pool."""
+    store = _store(ims_target)
+    before = everything(ims_target)
+    template = _import(ims_target, ims_bench, tmp_path)
+    assert template in store.list_templates()
+    store.delete_template(template.name)
+    assert everything(ims_target) == before
+    assert template.name not in [each.name for each in store.list_templates()]
+
+
+def test_a_template_of_that_name_is_kept(
+    ims_target: Target, ims_bench: Bench, tmp_path: Path
+) -> None:
+    """8. A name that is taken is refused, template names too, and the namesake stays as it was."""
+    template = _import(ims_target, ims_bench, tmp_path)
+    before = everything(ims_target)
+    undo = Undo(new_operation())
+    late = replace(template, source="somewhere else")
+    with pytest.raises(ConflictError) as caught:
+        _store(ims_target).import_template(_image(ims_target, tmp_path), late, undo, _quiet)
+    assert caught.value.code == "template-exists"
+    ims_bench.roll_back(undo)
+    assert template in _store(ims_target).list_templates()
+    assert everything(ims_target) == before
+
+
+def test_a_template_in_use_is_kept(ims_target: Target, ims_bench: Bench, tmp_path: Path) -> None:
+    """13. What a VM needs stays until it is deleted: a template in use is not removed."""
+    template = _import(ims_target, ims_bench, tmp_path)
+    spec = replace(ims_bench.spec(), template=template, disk=template.virtual_size)
+    order = ims_bench.created(spec)
+    with pytest.raises(ConflictError) as caught:
+        _store(ims_target).delete_template(template.name)
+    assert caught.value.code == "template-in-use"
+    assert template in _store(ims_target).list_templates()
+    assert not ims_bench.look(order.uuid).problem
+    ims_target.provider.delete(order.uuid)
+    _store(ims_target).delete_template(template.name)
+
+
+def test_an_unknown_template_is_not_deleted(ims_target: Target) -> None:
+    """19. A feature is there exactly when its protocol is: what is missing is not found."""
+    with pytest.raises(NotFoundError) as caught:
+        _store(ims_target).delete_template("ims-kit-no-such-template")
+    assert caught.value.code == "template-not-found"
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_crash_while_importing_leaves_nothing(
+    ims_target: Target, ims_bench: Bench, tmp_path: Path, recorded: bool
+) -> None:
+    """6. Before anything is made, it is announced: a template's parts too."""
+    store, image = _store(ims_target), _image(ims_target, tmp_path)
+    before = everything(ims_target)
+    for going_well in range(MOST_ANNOUNCEMENTS):
+        undo = CrashingUndo(new_operation(), left=going_well, recorded=recorded)
+        template = _template(image)
+        try:
+            store.import_template(image, template, undo, _quiet)
+        except Crash:
+            for resource in undo.announced:
+                assert undo.operation in resource.name, resource
+            finished = False
+        else:
+            finished = True
+            assert going_well > 0, "nothing was announced"
+        ims_bench.roll_back(undo)
+        assert everything(ims_target) == before, f"crash at announcement {going_well + 1}"
+        assert template.name not in [each.name for each in store.list_templates()]
+        if finished:
+            return
+    pytest.fail(f"more than {MOST_ANNOUNCEMENTS} announcements")
+
+
+def _store(target: Target) -> TemplateStore:
+    if not isinstance(target.provider, TemplateStore):
+        pytest.skip("templates: the provider does not keep any")
+    return target.provider
+
+
+def _import(target: Target, bench: Bench, folder: Path) -> Template:
+    """A template of the test's own, removed at its end."""
+    store, image = _store(target), _image(target, folder)
+    template, undo = _template(image), Undo(new_operation())
+
+    def remove() -> None:
+        if template.name in [each.name for each in store.list_templates()]:
+            store.delete_template(template.name)
+        bench.roll_back(undo)
+
+    bench.finally_(remove)
+    seen: list[int] = []
+    store.import_template(image, template, undo, lambda done, _total: seen.append(done))
+    undo.announced.clear()  # from now on delete_template alone must remove all of it
+    assert seen == sorted(seen), "progress went backwards"
+    return template
+
+
+def _image(target: Target, folder: Path) -> Path:
+    if "raw" not in target.provider.features.template_formats:
+        pytest.skip("raw: the provider makes no VMs from raw images")
+    image = folder / "image.raw"
+    image.write_bytes(b"\x55" * SIZE)
+    return image
+
+
+def _template(image: Path) -> Template:
+    digest = hashlib.sha256(image.read_bytes()).hexdigest()
+    return Template(
+        name=make_up_name("ims-kit"),
+        format="raw",
+        digest=f"sha256:{digest}",
+        size=SIZE,
+        virtual_size=SIZE,
+        layout="bootparams",
+        default_user="root",
+        min_memory=32 << 20,
+        source='made by the conformance suite: <é> & "quotes"',
+    )
+
+
+def _quiet(done: int, total: int | None) -> None:
+    """Progress that nobody watches."""

@@ -1,0 +1,142 @@
+"""Crash safety: what is announced, and what discard makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ims_core.models import Resource
+from ims_core.spi import Discarded, Provider
+from ims_core.testing.bench import Crash, CrashingUndo, everything, new_operation
+from ims_core.undo import Undo
+
+if TYPE_CHECKING:
+    from ims_core.testing.bench import Bench, Order
+    from ims_core.testing.target import Target
+
+__all__ = [
+    "test_a_crash_at_any_announcement_leaves_nothing",
+    "test_discard_is_idempotent",
+    "test_discard_leaves_a_namesake_untouched",
+    "test_discard_leaves_another_operations_name_untouched",
+    "test_discarding_what_was_announced_leaves_nothing",
+    "test_everything_is_announced_before_it_is_made",
+    "test_names_contain_the_operation_id",
+]
+
+MOST_ANNOUNCEMENTS = 100
+
+
+@dataclass
+class WatchingUndo(Undo):
+    """Looks, at each announcement, whether the thing is there already."""
+
+    provider: Provider | None = None
+    early: list[Resource] = field(default_factory=list)
+    seen: list[Resource] = field(default_factory=list)
+
+    def announce(self, kind: str, name: str) -> None:
+        """Discard it: that must find nothing."""
+        super().announce(kind, name)
+        assert self.provider is not None
+        resource = Resource(kind, name, self.operation)
+        self.seen.append(resource)
+        if self.provider.discard(resource) is not Discarded.ABSENT:
+            self.early.append(resource)
+
+
+def test_everything_is_announced_before_it_is_made(ims_target: Target, ims_bench: Bench) -> None:
+    """6. Before anything is made, it is announced to the undo log."""
+    order = ims_bench.order()
+    watching = WatchingUndo(order.mark.operation, provider=ims_target.provider)
+    order.undo = watching
+    before = everything(ims_target)
+    ims_bench.make(order)
+    assert watching.seen, "nothing was announced"
+    assert not watching.early, f"made before it was announced: {watching.early}"
+    assert not ims_bench.look(order.uuid).problem, "it was never made, or announced too late"
+    ims_bench.roll_back(watching)
+    assert everything(ims_target) == before, "made, and not announced"
+
+
+def test_names_contain_the_operation_id(ims_bench: Bench) -> None:
+    """6. It is announced under a name that contains the operation id, but for the VM itself."""
+    order = ims_bench.created()
+    for resource in order.undo.announced:
+        assert resource.operation == order.mark.operation
+        assert order.mark.operation in resource.name or _is_the_vm(resource, order), resource
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_crash_at_any_announcement_leaves_nothing(
+    ims_target: Target, ims_bench: Bench, recorded: bool
+) -> None:
+    """7. If create raises, what it had made may remain: the service discards what was announced."""
+    before = everything(ims_target)
+    for going_well in range(MOST_ANNOUNCEMENTS):
+        order = ims_bench.order()
+        undo = order.undo = CrashingUndo(order.mark.operation, left=going_well, recorded=recorded)
+        try:
+            ims_bench.make(order)
+        except Crash:
+            # As recovery in another process would, with nothing but the announcements.
+            ims_bench.roll_back(undo)
+            assert everything(ims_target) == before, f"crash at announcement {going_well + 1}"
+            assert not ims_bench.is_there(order.uuid)
+        else:
+            assert going_well > 0, "nothing was announced"
+            return
+    pytest.fail(f"more than {MOST_ANNOUNCEMENTS} announcements")
+
+
+def test_discarding_what_was_announced_leaves_nothing(ims_target: Target, ims_bench: Bench) -> None:
+    """9. discard removes one announced resource: together, everything that create made."""
+    before = everything(ims_target)
+    order = ims_bench.created()
+    for resource in reversed(order.undo.announced):
+        assert ims_target.provider.discard(resource) is Discarded.REMOVED, resource
+    assert everything(ims_target) == before
+    assert not ims_bench.is_there(order.uuid)
+
+
+def test_discard_is_idempotent(ims_target: Target, ims_bench: Bench) -> None:
+    """9. discard is idempotent, and says by its result what it found."""
+    order = ims_bench.created()
+    announced = list(reversed(order.undo.announced))
+    ims_bench.roll_back(order.undo)
+    for resource in announced:
+        assert ims_target.provider.discard(resource) is Discarded.ABSENT, resource
+
+
+def test_discard_leaves_a_namesake_untouched(ims_target: Target, ims_bench: Bench) -> None:
+    """9. discard removes what carries that operation's id, and leaves a namesake untouched."""
+    order = ims_bench.created()
+    before, listing = ims_bench.look(order.uuid), everything(ims_target)
+    for resource in order.undo.announced:
+        for operation in (new_operation(), ""):
+            found = ims_target.provider.discard(replace(resource, operation=operation))
+            assert found is Discarded.NOT_OURS, resource
+    assert ims_bench.look(order.uuid) == before
+    assert everything(ims_target) == listing
+
+
+def test_discard_leaves_another_operations_name_untouched(
+    ims_target: Target, ims_bench: Bench
+) -> None:
+    """9. discard removes what carries that operation's id: a name that only looks like it stays."""
+    order = ims_bench.created()
+    before, listing = ims_bench.look(order.uuid), everything(ims_target)
+    for resource in order.undo.announced:
+        if order.mark.operation in resource.name:
+            other = order.mark.operation[:-1] + ("0" if order.mark.operation[-1] != "0" else "1")
+            name = resource.name.replace(order.mark.operation, other)
+            absent = replace(resource, name=name, operation=other)
+            assert ims_target.provider.discard(absent) is Discarded.ABSENT, absent
+    assert ims_bench.look(order.uuid) == before
+    assert everything(ims_target) == listing
+
+
+def _is_the_vm(resource: Resource, order: Order) -> bool:
+    return resource.name in (order.name, order.uuid)

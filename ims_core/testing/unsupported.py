@@ -1,0 +1,66 @@
+"""Optional features: declared ones work, others raise the one UnsupportedError."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ims_core.errors import ConflictError, UnsupportedError
+from ims_core.spi import OPTIONAL, Console, ConsoleLog, require
+
+if TYPE_CHECKING:
+    from ims_core.testing.bench import Bench
+    from ims_core.testing.target import Target
+
+__all__ = [
+    "test_a_console_is_refused_while_the_vm_is_off",
+    "test_a_console_log_is_lines_without_control_characters",
+    "test_a_feature_is_there_exactly_when_its_protocol_is",
+]
+
+
+@pytest.mark.parametrize("feature", sorted(OPTIONAL))
+def test_a_feature_is_there_exactly_when_its_protocol_is(ims_target: Target, feature: str) -> None:
+    """19. A feature is there exactly when its protocol is; else calling it is UnsupportedError."""
+    provider, protocol = ims_target.provider, OPTIONAL[feature]
+    methods = [name for name in vars(protocol) if not name.startswith("_")]
+    if isinstance(provider, protocol):
+        assert require(provider, protocol) is provider
+        return
+    with pytest.raises(UnsupportedError) as caught:
+        require(provider, protocol)
+    assert feature in str(caught.value)
+    assert provider.name in caught.value.hint
+    half = [name for name in methods if hasattr(provider, name)]
+    assert not half, f"feature {feature} is half there: {half} of {methods}"
+
+
+def test_a_console_log_is_lines_without_control_characters(
+    ims_target: Target, ims_bench: Bench
+) -> None:
+    """19. What is declared works: the console's last lines, at most as many as asked for."""
+    provider = ims_target.provider
+    if not isinstance(provider, ConsoleLog):
+        pytest.skip("console-log: the provider keeps none")
+    order = ims_bench.created()
+    assert provider.console_tail(order.uuid, 5) == (), "nothing was printed yet"
+    if ims_target.expect_start:
+        provider.start(order.uuid, order.delivery)
+        if ims_target.boots:
+            ims_bench.answered(order, order.delivery.nonce)
+            assert provider.console_tail(order.uuid, 40), "a guest that answered printed something"
+        for lines in (40, 1, 0):
+            tail = provider.console_tail(order.uuid, lines)
+            assert len(tail) <= lines
+            assert all(character.isprintable() for line in tail for character in line)
+
+
+def test_a_console_is_refused_while_the_vm_is_off(ims_target: Target, ims_bench: Bench) -> None:
+    """19. NotImplementedError is never an answer: a console of a VM that is off is a conflict."""
+    provider = ims_target.provider
+    if not isinstance(provider, Console):
+        pytest.skip("console: the provider has none")
+    order = ims_bench.created()
+    with pytest.raises(ConflictError):
+        provider.open_console(order.uuid)

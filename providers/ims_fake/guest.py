@@ -1,0 +1,116 @@
+"""What stands for a guest: it reads its medium at start, and answers at once.
+
+It understands the layout ``bootparams``, as IMS' own guest program does, and like that one it
+computes the digest from the bytes it read.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ims_bootparams.digest import NONCE_FILE, digest_of
+from ims_bootparams.layouts.bootparams import CONF_FILE, parse
+from ims_core.errors import ImsError
+from ims_core.models import Address, ItemResult, Receipt
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["Answer", "boot", "read_medium"]
+
+STALE_NONCE = "0" * 16
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the guest did: its receipt, if it sent one, and what it printed."""
+
+    receipt: Receipt | None
+    console: tuple[str, ...]
+
+
+def boot(name: str, medium: bytes, behaviour: str, leases: Mapping[str, str]) -> Answer:
+    """Run the guest.
+
+    Args:
+        name: The VM's name.
+        medium: Its ISO 9660 medium.
+        behaviour: The setting ``receipts``.
+        leases: What DHCP told each of its cards, by MAC.
+    """
+    console = [f"{name}: booting a fake guest"]
+    try:
+        files = read_medium(medium)
+    except _unreadable() as error:
+        return Answer(None, (*console, f"{name}: cannot read the medium: {error}"))
+    if CONF_FILE not in files:
+        return Answer(None, (*console, f"{name}: no {CONF_FILE} on the medium, nothing to apply"))
+    if behaviour == "bad-digest":
+        files[CONF_FILE] = bytes([files[CONF_FILE][0] ^ 1]) + files[CONF_FILE][1:]
+    try:
+        values = parse(files[CONF_FILE])
+    except ImsError as error:
+        values, items = {}, [ItemResult(CONF_FILE, ok=False, message=str(error))]
+    else:
+        items = [ItemResult(item, ok=True) for item in _items(values)]
+    if behaviour == "failed-item":
+        items[-1] = ItemResult(items[-1].name, ok=False, message="the pool's settings say so")
+    console += [f"{name}: {item.name}: {item.message or 'ok'}" for item in items]
+    if behaviour == "none":
+        return Answer(None, tuple(console))
+    nonce = files.get(NONCE_FILE, b"").decode("ascii", "replace").strip()
+    receipt = Receipt(
+        digest_of(files),
+        STALE_NONCE if behaviour == "stale" else nonce,
+        tuple(items),
+        tuple(_addresses(values, leases)),
+    )
+    return Answer(receipt, (*console, f"{name}: ready, context {receipt.digest}"))
+
+
+def read_medium(medium: bytes) -> dict[str, bytes]:
+    """The files of an ISO 9660 medium with Joliet names, by path."""
+    import pycdlib  # noqa: PLC0415 - 40 ms that only a start needs
+
+    iso = pycdlib.PyCdlib()
+    iso.open_fp(io.BytesIO(medium))
+    try:
+        files = {}
+        for folder, _, names in iso.walk(joliet_path="/"):
+            for name in names:
+                path = f"{folder.rstrip('/')}/{name}"
+                content = io.BytesIO()
+                iso.get_file_from_iso_fp(content, joliet_path=path)
+                files[path[1:]] = content.getvalue()
+        return files
+    finally:
+        iso.close()
+
+
+def _unreadable() -> type[Exception]:
+    from pycdlib.pycdlibexception import PyCdlibException  # noqa: PLC0415 - see read_medium
+
+    found: type[Exception] = PyCdlibException
+    return found
+
+
+def _items(values: Mapping[str, str]) -> Iterator[str]:
+    yield "hostname"
+    for index in range(int(values["IMS_INTERFACES"])):
+        yield f"interface {values[f'IMS_INTERFACE_{index}_MAC']}"
+    for index in range(int(values["IMS_USERS"])):
+        yield f"user {values[f'IMS_USER_{index}_NAME']}"
+    for index in range(int(values["IMS_FILES"])):
+        yield f"file {values[f'IMS_FILE_{index}_PATH']}"
+    for index in range(int(values["IMS_SCRIPTS"])):
+        yield f"script {values[f'IMS_SCRIPT_{index}_NAME']}"
+
+
+def _addresses(values: Mapping[str, str], leases: Mapping[str, str]) -> Iterator[Address]:
+    for index in range(int(values.get("IMS_INTERFACES", "0"))):
+        mac = values[f"IMS_INTERFACE_{index}_MAC"]
+        static = values[f"IMS_INTERFACE_{index}_ADDRESSES"].split()
+        for address in static or ([leases[mac]] if mac in leases else []):
+            yield Address(address, mac, "receipt")

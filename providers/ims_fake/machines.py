@@ -1,0 +1,144 @@
+"""Making VMs, and removing what was made."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ims_core.errors import ConflictError, InvalidError, NotFoundError, UnsupportedError
+from ims_core.models import Carrier
+from ims_core.spi import Discarded
+from ims_fake.directory import PLACES
+from ims_fake.domain import Domain
+from ims_fake.network import holders
+from ims_fake.templates import template_missing
+
+if TYPE_CHECKING:
+    from ims_core.models import Delivery, Interface, Mark, Resource, VMSpec
+    from ims_core.spi import UndoLog
+    from ims_fake.directory import Directory
+    from ims_fake.network import Network
+    from ims_fake.pace import Pace
+    from ims_fake.templates import Templates
+
+__all__ = ["Machines", "describe", "vm_missing"]
+
+
+def vm_missing(vm: str) -> NotFoundError:
+    """There is no VM of that UUID."""
+    return NotFoundError(f"there is no VM {vm!r}", code="vm-not-found", vm=vm)
+
+
+def describe(spec: VMSpec, delivery: Delivery, mark: Mark) -> Domain:
+    """The description of a new VM.
+
+    Raises:
+        UnsupportedError: The delivery travels by something else than an ISO 9660 medium.
+    """
+    if delivery.carrier is not Carrier.ISO:
+        raise UnsupportedError(f"provider fake has no carrier {delivery.carrier}")
+    stem = f"{spec.name}-{mark.operation}"
+    return Domain(
+        name=spec.name,
+        uuid=spec.uuid,
+        mark=mark,
+        template=spec.template.name,
+        memory=spec.memory,
+        vcpus=spec.vcpus,
+        volume=f"{stem}.img",
+        seed=f"{stem}.iso",
+        interfaces=spec.interfaces,
+    )
+
+
+class Machines:
+    """The VMs of one pool, as far as their making and unmaking goes."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        network: Network,
+        templates: Templates,
+        pace: Pace,
+        capacity: int,
+    ) -> None:
+        """Keep the parts."""
+        self._directory = directory
+        self._network = network
+        self._templates = templates
+        self._pace = pace
+        self._capacity = capacity
+
+    def prepare(self, spec: VMSpec) -> VMSpec:
+        """Complete and check a spec."""
+        if spec.disk < spec.template.virtual_size:
+            raise InvalidError(
+                f"disk {spec.disk} is smaller than template {spec.template.name!r}",
+                hint=f"ask for at least {spec.template.virtual_size} bytes",
+            )
+        return replace(spec, interfaces=self._checked(spec))
+
+    def create(self, spec: VMSpec, delivery: Delivery, mark: Mark, undo: UndoLog) -> None:
+        """Make the volume, the seed, and last the description, which takes the name."""
+        domain = describe(spec, delivery, mark)
+        self._checked(spec)
+        undo.announce("volume", domain.volume)
+        volume = self._directory.path("volume", domain.volume)
+        self._directory.make(volume, spec.disk, self._capacity)
+        self._pace.step("create.volume")
+        undo.announce("seed", domain.seed)
+        seed = self._directory.path("seed", domain.seed)
+        self._directory.make(seed, len(delivery.medium), self._capacity)
+        self._pace.step("create.seed")
+        self._directory.write(seed, delivery.medium)
+        undo.announce("domain", spec.uuid)
+        self._pace.step("create.domain")
+        with self._directory.locked():
+            self._checked(spec)
+            self._directory.save(domain)
+
+    def delete(self, domain: Domain) -> None:
+        """Remove all of a VM; the description goes last, so that this can be done again."""
+        for kind, name in (("volume", domain.volume), ("seed", domain.seed)):
+            if name:
+                self._directory.remove(self._directory.path(kind, name))
+        self._directory.remove(self._directory.path("domain", domain.uuid))
+
+    def complete(self, domain: Domain, interfaces: tuple[Interface, ...]) -> tuple[Interface, ...]:
+        """Check and complete cards that a VM is to have from now on."""
+        others = holders(self._directory.domains(), without=domain.uuid)
+        return self._network.complete(interfaces, others)
+
+    def discard(self, resource: Resource) -> Discarded:
+        """Remove one announced resource, if it is of that operation."""
+        if resource.kind not in PLACES:
+            return Discarded.ABSENT
+        self._pace.step(f"discard.{resource.kind}")
+        with self._directory.locked():
+            if resource.kind == "domain":
+                domain = self._directory.domain(resource.name)
+                ours = domain is None or (
+                    domain.mark is not None and domain.mark.operation == resource.operation
+                )
+            else:
+                stem = resource.name.rpartition(".")[0]
+                ours = bool(resource.operation) and stem.endswith(f"-{resource.operation}")
+            path = self._directory.path(resource.kind, resource.name)
+            if not ours:
+                return Discarded.NOT_OURS if path.exists() else Discarded.ABSENT
+            removed = self._directory.remove(path)
+            return Discarded.REMOVED if removed else Discarded.ABSENT
+
+    def _checked(self, spec: VMSpec) -> tuple[Interface, ...]:
+        """The cards completed, after a look at everything that may be taken or gone."""
+        domains = self._directory.domains()
+        if any(spec.name == each.name or spec.uuid == each.uuid for each in domains):
+            raise ConflictError(
+                f"there is a VM {spec.name!r} already",
+                code="vm-exists",
+                vm=spec.name,
+                hint="choose another name",
+            )
+        if not self._templates.has(spec.template.name):
+            raise template_missing(spec.template.name)
+        return self._network.complete(spec.interfaces, holders(domains))

@@ -1,0 +1,287 @@
+"""The provider's class: the SPI, method by method."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from ims_core.errors import ConflictError, DeadlineError, HypervisorError, UnsupportedError
+from ims_core.models import Carrier, CarrierLimits, Features, Finding, Host
+from ims_core.spi import NOTHING_KNOWN, Provider
+from ims_fake import guest
+from ims_fake.directory import Directory
+from ims_fake.domain import OFF, Domain, to_json
+from ims_fake.looking import counters, problem_of, seen
+from ims_fake.machines import Machines, describe, vm_missing
+from ims_fake.network import Network, holders
+from ims_fake.pace import Pace
+from ims_fake.templates import Templates
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+    from pydantic import BaseModel
+
+    from ims_core.models import (
+        VM,
+        Delivery,
+        Interface,
+        Mark,
+        Metrics,
+        Resource,
+        Template,
+        VMSpec,
+    )
+    from ims_core.spi import Discarded, Progress, UndoLog
+
+__all__ = ["FakeProvider"]
+
+MEMORY = 1 << 40
+_MEDIUM_BYTES = 64 << 20
+_LONGEST_PAUSE = 0.05
+
+
+class FakeProvider(Provider):
+    """VMs that are files in a directory; see the package."""
+
+    name: ClassVar[str] = "fake"
+    features: ClassVar[Features] = Features(
+        carriers={Carrier.ISO: CarrierLimits(_MEDIUM_BYTES)},
+        template_formats=("qcow2", "raw"),
+        address_sources=("lease", "receipt"),
+        receipts=True,
+    )
+
+    # --- connection ---
+
+    @classmethod
+    def settings(cls) -> type[BaseModel]:
+        """See the SPI."""
+        from ims_fake.settings import Settings  # noqa: PLC0415 - pydantic, only to validate
+
+        return Settings
+
+    @classmethod
+    def open(cls, settings: Mapping[str, Any]) -> Self:
+        """See the SPI."""
+        return cls(settings)
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        """Open the directory."""
+        self._settings = settings
+        self._capacity: int = settings["capacity"]
+        self._pace = Pace(settings["delay"], frozenset(settings["fail"]))
+        self._network = Network(settings["network"])
+        self._directory = Directory(Path(settings["directory"]).expanduser())
+        self._templates = Templates(self._directory, self._pace, self._capacity)
+        self._machines = Machines(
+            self._directory, self._network, self._templates, self._pace, self._capacity
+        )
+
+    def close(self) -> None:
+        """See the SPI; nothing is held between calls."""
+
+    def check(self) -> Iterator[Finding]:
+        """See the SPI."""
+        root = self._directory.root
+        free = self._capacity - self._directory.used()
+        yield Finding("directory", f"{root}, {free} bytes left", ok=True)
+        for step in sorted(self._pace.fail):
+            yield Finding("settings", f"step {step} fails", f"remove {step!r} from `fail`")
+        for domain in self._directory.domains():
+            if problem := problem_of(self._directory, domain):
+                yield Finding(f"VM {domain.name}", problem, f"ims delete-vm {domain.name}")
+
+    def hosts(self) -> Sequence[Host]:
+        """See the SPI."""
+        domains = self._directory.domains()
+        used = sum(each.memory or 0 for each in domains if each.state not in OFF)
+        return (Host("fake", os.cpu_count() or 1, MEMORY, MEMORY - used),)
+
+    # --- VMs ---
+
+    def prepare(self, spec: VMSpec) -> VMSpec:
+        """See the SPI."""
+        self._pace.look("prepare")
+        return self._machines.prepare(spec)
+
+    def plan(self, spec: VMSpec, delivery: Delivery, mark: Mark) -> str:
+        """See the SPI; the description that would be written."""
+        return to_json(describe(spec, delivery, mark))
+
+    def create(self, spec: VMSpec, delivery: Delivery, mark: Mark, undo: UndoLog) -> None:
+        """See the SPI."""
+        self._machines.create(spec, delivery, mark, undo)
+
+    def start(self, vm: str, delivery: Delivery | None) -> None:
+        """See the SPI."""
+        self._pace.step("start.seed")
+        domain = self._change(vm, lambda found: self._delivered(found, delivery))
+        self._pace.step("start")
+        if problem := problem_of(self._directory, domain):
+            raise HypervisorError(f"VM {domain.name!r} cannot start: {problem}", vm=domain.name)
+        self._change(vm, self._powered_on)
+
+    def stop(self, vm: str, *, force: bool, timeout: float) -> None:
+        """See the SPI."""
+        end = time.monotonic() + timeout
+        if self._existing(vm).state in OFF:
+            return
+        if force or (self._settings["shutdown"] == "obeys" and self._pace.delay <= timeout):
+            self._pace.step("stop")
+            self._change(vm, _powered_off)
+            return
+        while (left := end - time.monotonic()) > 0:
+            time.sleep(min(_LONGEST_PAUSE, left))
+            if self._existing(vm).state in OFF:
+                return
+        raise DeadlineError(
+            f"VM {vm} did not stop within {timeout:g} s",
+            vm=vm,
+            hint="give it more time, or take its power away with --force",
+        )
+
+    def delete(self, vm: str) -> None:
+        """See the SPI."""
+        self._pace.step("delete")
+        with self._directory.locked():
+            if domain := self._directory.domain(vm):
+                self._machines.delete(domain)
+
+    def write_mark(self, vm: str, mark: Mark) -> None:
+        """See the SPI."""
+        self._pace.step("write-mark")
+        self._change(vm, lambda domain: replace(domain, mark=mark))
+
+    def inspect(
+        self,
+        vms: Collection[str] | None = None,
+        *,
+        evidence: bool = False,
+        known: Mapping[str, Mark] = NOTHING_KNOWN,  # noqa: ARG002 - a mark is read with its VM
+    ) -> Sequence[VM]:
+        """See the SPI."""
+        self._pace.look("inspect")
+        return [seen(self._directory, each, evidence=evidence) for each in self._found(vms)]
+
+    def metrics(self, vms: Collection[str] | None = None) -> Sequence[Metrics]:
+        """See the SPI."""
+        self._pace.look("metrics")
+        now = time.time()
+        return [counters(each, now) for each in self._found(vms) if each.state == "running"]
+
+    def set_addresses(self, vm: str, interfaces: Sequence[Interface]) -> Sequence[Interface]:
+        """See the SPI."""
+        self._pace.step("set-addresses")
+
+        def changed(domain: Domain) -> Domain:
+            cards = self._machines.complete(domain, tuple(interfaces))
+            dynamic = {card.mac for card in cards if not card.addresses}
+            leases = {mac: lease for mac, lease in domain.leases.items() if mac in dynamic}
+            return replace(domain, interfaces=cards, leases=leases)
+
+        return self._change(vm, changed).interfaces
+
+    def discard(self, resource: Resource) -> Discarded:
+        """See the SPI."""
+        return self._machines.discard(resource)
+
+    # --- templates ---
+
+    def list_templates(self) -> Sequence[Template]:
+        """See the SPI."""
+        return self._templates.all()
+
+    def template_room(self) -> int | None:
+        """See the SPI."""
+        return self._capacity - self._directory.used()
+
+    def import_template(
+        self, image: Path, template: Template, undo: UndoLog, progress: Progress
+    ) -> None:
+        """See the SPI."""
+        self._templates.add(image, template, undo, progress)
+
+    def delete_template(self, name: str) -> None:
+        """See the SPI."""
+        self._templates.delete(name)
+
+    # --- console ---
+
+    def console_tail(self, vm: str, lines: int) -> tuple[str, ...]:
+        """See the SPI."""
+        printed = self._existing(vm).console[-lines:] if lines > 0 else ()
+        return tuple("".join(filter(str.isprintable, line)) for line in printed)
+
+    # --- parts ---
+
+    def _found(self, vms: Collection[str] | None) -> list[Domain]:
+        domains = self._directory.domains()
+        if vms is None:
+            return domains
+        return [each for each in domains if each.uuid in vms or each.name in vms]
+
+    def _existing(self, vm: str) -> Domain:
+        if domain := self._directory.domain(vm):
+            return domain
+        raise vm_missing(vm)
+
+    def _change(self, vm: str, change: Callable[[Domain], Domain]) -> Domain:
+        """Replace a VM's description by a changed one, in one step."""
+        with self._directory.locked():
+            domain = self._existing(vm)
+            if domain.unreadable:
+                raise HypervisorError(
+                    f"the description of VM {vm} cannot be read: {domain.unreadable}", vm=vm
+                )
+            changed = change(domain)
+            self._directory.save(changed)
+            return changed
+
+    def _delivered(self, domain: Domain, delivery: Delivery | None) -> Domain:
+        """The VM with this delivery in place."""
+        _refuse_running(domain)
+        mark = domain.mark
+        if delivery is None or mark is None or mark.nonce == delivery.nonce:
+            return domain
+        if delivery.carrier is not Carrier.ISO:
+            raise UnsupportedError(f"provider fake has no carrier {delivery.carrier}")
+        self._directory.write(self._directory.path("seed", domain.seed), delivery.medium)
+        return replace(domain, mark=replace(mark, digest=delivery.digest, nonce=delivery.nonce))
+
+    def _powered_on(self, domain: Domain) -> Domain:
+        """The VM running, with what its guest did in its first moment."""
+        _refuse_running(domain)
+        leases = dict(domain.leases)
+        taken = holders(self._directory.domains())
+        for card in domain.interfaces:
+            if not card.addresses and card.mac not in leases:
+                leases[card.mac] = self._network.lease(taken)
+                taken[leases[card.mac].partition("/")[0]] = domain.name
+        medium = self._directory.path("seed", domain.seed).read_bytes() if domain.seed else b""
+        answer = guest.boot(domain.name, medium, self._settings["receipts"], leases)
+        return replace(
+            domain,
+            state="running",
+            started=time.time(),
+            leases=leases,
+            receipt=answer.receipt or domain.receipt,
+            console=answer.console,
+        )
+
+
+def _powered_off(domain: Domain) -> Domain:
+    return domain if domain.state in OFF else replace(domain, state="off")
+
+
+def _refuse_running(domain: Domain) -> None:
+    if domain.state not in OFF:
+        raise ConflictError(
+            f"VM {domain.name!r} is {domain.state} already",
+            code="vm-running",
+            vm=domain.name,
+            hint=f"`ims stop-vm {domain.name}` first",
+        )

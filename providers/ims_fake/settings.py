@@ -1,0 +1,69 @@
+"""The settings of a fake pool. Imported only when there is something to validate."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Network, IPv6Network
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["Settings", "Step"]
+
+Step = Literal[
+    "prepare",
+    "create.volume",
+    "create.seed",
+    "create.domain",
+    "start.seed",
+    "start",
+    "stop",
+    "delete",
+    "write-mark",
+    "set-addresses",
+    "inspect",
+    "metrics",
+    "import.image",
+    "import.manifest",
+    "delete-template",
+    "discard.volume",
+    "discard.seed",
+    "discard.domain",
+    "discard.image",
+    "discard.manifest",
+]
+
+
+class Settings(BaseModel):
+    """What a fake pool can be told."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    directory: str = Field(
+        default="~/.local/state/ims-fake",
+        min_length=1,
+        description="Where the pool lies. Made when it is missing; ~ is your home directory.",
+    )
+    network: IPv4Network | IPv6Network = Field(
+        default=IPv4Network("192.0.2.0/24"),
+        description="Subnet of the pool's one network, 'fake'. Its first address is the gateway.",
+    )
+    capacity: int = Field(
+        default=1 << 40,
+        gt=0,
+        description="Bytes that all templates, disks and media together may take.",
+    )
+    delay: float = Field(
+        default=0.0, ge=0, le=60, description="Seconds that each changing step takes."
+    )
+    fail: list[Step] = Field(
+        default=[],
+        description="Steps that fail, half done where that is possible.",
+    )
+    receipts: Literal["good", "bad-digest", "failed-item", "stale", "none"] = Field(
+        default="good",
+        description="How guests answer: truly; as if a byte of the medium were changed; that an"
+        " item failed; with an earlier start's nonce; or not at all.",
+    )
+    shutdown: Literal["obeys", "ignores"] = Field(
+        default="obeys", description="What guests do when they are asked to stop."
+    )

@@ -1,0 +1,46 @@
+"""Disk images that providers make VMs from: fetch them, prove them, refuse the dangerous ones.
+
+Shared by the providers; needs nothing but the standard library and :mod:`ims_core.errors`. The
+names below are loaded when they are first used, so that importing this package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ims_images.digest import Progress, check_digest, file_digest
+    from ims_images.fetch import fetch
+    from ims_images.inspect import ImageInfo, inspect_image
+
+__all__ = [
+    "ImageInfo",
+    "Progress",
+    "check_digest",
+    "fetch",
+    "file_digest",
+    "inspect_image",
+]
+
+_HOMES = {
+    "ImageInfo": "ims_images.inspect",
+    "Progress": "ims_images.digest",
+    "check_digest": "ims_images.digest",
+    "fetch": "ims_images.fetch",
+    "file_digest": "ims_images.digest",
+    "inspect_image": "ims_images.inspect",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from the module it lives in (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names, loaded or not."""
+    return sorted(__all__)

@@ -1,0 +1,151 @@
+"""A file that may be hostile, read by absolute offset and never beyond a budget.
+
+Nothing is mapped into memory, because a file that shrinks under a mapping kills the process.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+import sys
+from array import array
+from typing import TYPE_CHECKING
+
+from ims_core.errors import ImageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+__all__ = ["ImageFile", "printable", "shown"]
+
+READ_BUDGET = 1 << 30
+"""Most bytes of metadata one image may make us read.
+
+qcow2 spends 8 bytes of table per cluster, so even an image of 64 GiB with the smallest clusters,
+512 bytes, stays below it; a sparse file that claims terabytes of tables does not.
+"""
+
+_CHUNK = 1 << 19
+_LONGEST_SHOWN = 200
+
+
+def printable(text: str) -> str:
+    """The text for a person's terminal: control characters escaped, and not endless."""
+    clean = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return clean if len(clean) <= _LONGEST_SHOWN else clean[:_LONGEST_SHOWN] + "…"
+
+
+def shown(path: Path) -> str:
+    """The path as a shell would need it, so that a command in a message can be pasted."""
+    name = str(path)
+    return shlex.quote(name if name.isprintable() else ascii(name)[1:-1])
+
+
+class ImageFile:
+    """A regular file, open for reading; a context manager.
+
+    Args:
+        path: Symbolic links are followed: the caller chose the path, the file did not.
+
+    Raises:
+        ImageError: ``image-not-readable``, when it is not a regular file we may read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open it; a FIFO or a device does not make us wait."""
+        self.path = path
+        self._left = READ_BUDGET
+        try:
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise self.error("image-not-readable", f"cannot be opened: {reason}") from error
+        status = os.fstat(self._fd)
+        self.size = status.st_size
+        if not stat.S_ISREG(status.st_mode):
+            self.close()
+            raise self.error("image-not-readable", "is not a regular file; give a disk image file")
+
+    def __enter__(self) -> Self:
+        """The file itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        os.close(self._fd)
+
+    def error(self, code: str, problem: str, *, fix: str = "") -> ImageError:
+        """An error about this file; ``fix`` is a command or a sentence for the hint."""
+        return ImageError(f"image {shown(self.path)} {problem}", code=code, hint=fix)
+
+    def truncated(self, what: str) -> ImageError:
+        """The file ends before something that it must contain."""
+        return self.error(
+            "image-truncated",
+            f"is cut short: {what} lies beyond the end of the file; download or copy it again",
+            fix="download or copy the image again, and give its digest with --sha256",
+        )
+
+    def corrupt(self, problem: str) -> ImageError:
+        """A field has a value that no good image has."""
+        return self.error(
+            "image-corrupt",
+            f"is damaged: {problem}; take a fresh copy, or rewrite it from its source",
+            fix=f"qemu-img check {shown(self.path)}",
+        )
+
+    def check_range(self, offset: int, length: int, what: str) -> None:
+        """Refuse a part that does not lie in the file."""
+        if offset + length > self.size:
+            raise self.truncated(what)
+
+    def read(self, offset: int, length: int, what: str) -> bytes:
+        """Exactly ``length`` bytes at ``offset``.
+
+        Raises:
+            ImageError: It is not all there, cannot be read, or the budget is spent.
+        """
+        self.check_range(offset, length, what)
+        self._left -= length
+        if self._left < 0:
+            raise self.error(
+                "image-too-large",
+                "has more than 1 GiB of tables, which no sound template has; rewrite it with "
+                "qemu-img convert",
+                fix=f"qemu-img convert -O qcow2 {shown(self.path)} NEW.qcow2",
+            )
+        try:
+            data = os.pread(self._fd, length, offset)
+        except OSError as error:
+            raise self.error("image-not-readable", f"cannot be read: {error.strerror}") from error
+        if len(data) != length:  # it shrank since it was opened
+            raise self.truncated(what)
+        return data
+
+    def words(self, offset: int, count: int, what: str) -> Iterator[array[int]]:
+        """A table of big-endian 64-bit words, in pieces of bounded size."""
+        self.check_range(offset, count * 8, what)
+        end = offset + count * 8
+        for start in range(offset, end, _CHUNK):
+            yield to_words(self.read(start, min(_CHUNK, end - start), what))
+
+
+def to_words(data: bytes) -> array[int]:
+    """Big-endian 64-bit words as numbers."""
+    words = array("Q", data)
+    if sys.byteorder == "little":
+        words.byteswap()
+    return words
