@@ -1,0 +1,76 @@
+"""VMs as tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ims_cli.addresses import by_source
+from ims_cli.plain import receipt_data, vm_data
+from ims_cli.table import columns, fields
+from ims_core.units import format_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ims_core.models import VM
+
+__all__ = ["describe_vm", "list_of_vms", "summarize_vm"]
+
+_HEAD = ("NAME", "STATE", "TEMPLATE", "MEMORY", "VCPUS", "POOL", "PROBLEM")
+
+
+def list_of_vms(vms: Sequence[VM], *, owner: bool) -> Iterator[str]:
+    """One line for each VM; with ``owner``, whether IMS made it."""
+    head = (*_HEAD[:-1], "OURS", _HEAD[-1]) if owner else _HEAD
+    return columns(head, [_row(vm, owner=owner) for vm in vms])
+
+
+def summarize_vm(vm: VM) -> Iterator[str]:
+    """What somebody wants to know who has just made or started a VM."""
+    return fields([*_identity(vm), *((key, value) for key, value in _network(vm) if value)])
+
+
+def describe_vm(vm: VM) -> Iterator[str]:
+    """All that is known of a VM."""
+    data = vm_data(vm)
+    return fields(
+        [
+            *_identity(vm),
+            ("uuid", vm.uuid),
+            ("ours", data["ours"]),
+            ("memory", format_size(vm.memory)),
+            ("vcpus", vm.vcpus),
+            ("context", (vm.mark.digest or None) if vm.mark else None),
+            *_network(vm),
+            ("problem", data["problem"]),
+        ]
+    )
+
+
+def _row(vm: VM, *, owner: bool) -> list[object]:
+    data = vm_data(vm)
+    row = [vm.name, data["state"], data["template"], format_size(vm.memory), vm.vcpus, vm.pool]
+    return [*row, *([data["ours"]] if owner else []), data["problem"]]
+
+
+def _identity(vm: VM) -> list[tuple[str, object]]:
+    data = vm_data(vm)
+    return [(key, data[key]) for key in ("name", "pool", "template", "state")]
+
+
+def _network(vm: VM) -> list[tuple[str, object]]:
+    found = [f"{address} ({sources})" for address, sources in by_source(vm.addresses)]
+    lines: list[tuple[str, object]] = [("addresses", found)]
+    if vm.pending:
+        lines.append(("pending", [f"{address} (from the next start on)" for address in vm.pending]))
+    lines.append(("receipt", _receipt(vm)))
+    return lines
+
+
+def _receipt(vm: VM) -> object:
+    data = receipt_data(vm)
+    if data is None:
+        return None
+    if data["ready"]:
+        return f"good, {data['digest']}"
+    return data["problem"] or data["digest"]

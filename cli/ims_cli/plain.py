@@ -1,0 +1,138 @@
+"""The models as plain data: what ``--output json`` and ``yaml`` print.
+
+Keys are stable, in snake_case and with their unit; what is not known is null.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ims_core.models import VM, Address, Finding, Metrics, Receipt, Template
+    from ims_core.registry import Plugin
+
+__all__ = [
+    "address_data",
+    "finding_data",
+    "metrics_data",
+    "plugin_data",
+    "receipt_data",
+    "template_data",
+    "vm_data",
+    "vm_details",
+]
+
+_METRICS = (
+    "name",
+    "uuid",
+    "timestamp",
+    "cpu_seconds",
+    "vcpus",
+    "memory_used_bytes",
+    "memory_max_bytes",
+    "disk_read_bytes",
+    "disk_write_bytes",
+    "net_rx_bytes",
+    "net_tx_bytes",
+)
+
+Data = dict[str, Any]
+
+
+def vm_data(vm: VM) -> Data:
+    """A VM as a list shows it: flat."""
+    mark = vm.mark
+    problem = vm.problem
+    if mark and not mark.complete and not problem:
+        problem = "its creation did not finish, or still goes on"
+    return {
+        "name": vm.name,
+        "uuid": vm.uuid,
+        "pool": vm.pool,
+        "state": str(vm.state),
+        "ours": mark is not None,
+        "complete": mark.complete if mark else None,
+        "template": (mark.template or None) if mark else None,
+        "memory_bytes": vm.memory,
+        "vcpus": vm.vcpus,
+        "problem": problem or None,
+    }
+
+
+def vm_details(vm: VM, *, evidence: bool = True) -> Data:
+    """A VM with all that is known of it; addresses are unknown unless evidence was asked for."""
+    mark = vm.mark
+    addresses = [address_data(address) for address in vm.addresses]
+    return {
+        **vm_data(vm),
+        "operation": (mark.operation or None) if mark else None,
+        "context_digest": (mark.digest or None) if mark else None,
+        "addresses": addresses if evidence else None,
+        "pending_addresses": list(vm.pending),
+        "receipt": receipt_data(vm),
+    }
+
+
+def receipt_data(vm: VM) -> Data | None:
+    """The guest's last answer, and why it does not prove this start, if it does not."""
+    receipt: Receipt | None = vm.receipt
+    if receipt is None:
+        return None
+    problem = ""
+    if vm.mark:
+        problem = receipt.problem(digest=vm.mark.digest, nonce=vm.mark.nonce)
+    return {
+        "digest": receipt.digest,
+        "ready": vm.mark is not None and not problem,
+        "problem": problem or None,
+        "items": [
+            {"name": item.name, "ok": item.ok, "message": item.message or None}
+            for item in receipt.items
+        ],
+        "addresses": [address_data(address) for address in receipt.addresses],
+    }
+
+
+def address_data(address: Address) -> Data:
+    """An address and who says so."""
+    return {"address": address.address, "mac": address.mac or None, "source": address.source}
+
+
+def metrics_data(metrics: Metrics) -> Data:
+    """Counters and gauges, in bytes and seconds."""
+    return {name: getattr(metrics, name) for name in _METRICS}
+
+
+def template_data(template: Template) -> Data:
+    """A template's manifest."""
+    return {
+        "name": template.name,
+        "format": template.format,
+        "layout": template.layout,
+        "digest": template.digest,
+        "size_bytes": template.size,
+        "virtual_size_bytes": template.virtual_size,
+        "min_memory_bytes": template.min_memory or None,
+        "default_user": template.default_user or None,
+        "source": template.source or None,
+    }
+
+
+def finding_data(finding: Finding) -> Data:
+    """One thing that ``check`` looked at."""
+    return {
+        "subject": finding.subject,
+        "ok": finding.ok,
+        "message": finding.message,
+        "fix": finding.fix or None,
+    }
+
+
+def plugin_data(plugin: Plugin) -> Data:
+    """An installed plugin, broken or not."""
+    return {
+        "name": plugin.name,
+        "distribution": plugin.distribution,
+        "target": plugin.target,
+        "problem": plugin.broken or None,
+    }
