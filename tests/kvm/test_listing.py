@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -103,3 +106,14 @@ def count_calls(monkeypatch: pytest.MonkeyPatch, name: str, calls: list[str]) ->
             return _original(*args, **kwargs)  # type: ignore[operator]
 
         monkeypatch.setattr(cls, method, counted)
+
+
+def test_the_example_of_the_documentation_runs(lab: Lab) -> None:
+    example = Path(__file__).parents[2] / "docs" / "example.py"
+    assert len(example.read_text().splitlines()) <= 12
+    done = subprocess.run(
+        [sys.executable, str(example)], capture_output=True, text=True, timeout=180, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "applied sha256:" in done.stdout
+    assert "cpu_seconds" in done.stdout
