@@ -122,7 +122,9 @@ def load_config(path: Path | None = None) -> Config:
     except FileNotFoundError:
         return Config()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read {path}: {error}") from error
+        raise ConfigError(
+            f"cannot read {path}: {error}", hint="IMS_CONFIG may name another file"
+        ) from error
     try:
         return _parse(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:

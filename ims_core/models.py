@@ -324,7 +324,7 @@ class VM:
         addresses: Only when they were asked for; the same address may come from several sources.
         receipt: The guest's last answer, only when it was asked for.
         pool: Set by the service.
-        pending: Static addresses that take effect at the next start; set by the service.
+        pending: Addresses, or ``dhcp``, that take effect at the next start; set by the service.
     """
 
     name: str

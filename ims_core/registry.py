@@ -81,7 +81,10 @@ def _load(group: str, kind: str, name: str) -> Any:
     try:
         return DriverManager(group, name, on_load_failure_callback=_fail).driver
     except NoMatches:
-        known = sorted({point.name for _, point in _declared(group)})
+        points = {point.name: point for _, point in _declared(group)}
+        if name in points:  # installed since stevedore wrote its cache
+            return points[name].load()
+        known = sorted(points)
         raise NotFoundError(
             f"there is no {kind} {name!r}",
             code=f"{kind}-not-found",

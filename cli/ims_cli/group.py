@@ -80,7 +80,7 @@ class LazyGroup(click.Group):
 
 @click.group(
     cls=LazyGroup,
-    context_settings={"help_option_names": ["--help"], "max_content_width": 100},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="""\b
 Completion, for bash (zsh and fish likewise):
   eval "$(_IMS_COMPLETE=bash_source ims)"

@@ -53,9 +53,9 @@ def output_option(function: F) -> F:
 
 def quiet_option(function: F) -> F:
     """``--quiet``."""
-    return click.option("--quiet", is_flag=True, help="No progress; warnings and errors only.")(
-        function
-    )
+    return click.option(
+        "-q", "--quiet", is_flag=True, help="No progress; warnings and errors only."
+    )(function)
 
 
 def pool_options(function: F) -> F:

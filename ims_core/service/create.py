@@ -186,6 +186,7 @@ def _spec(order: Order, template: Template) -> VMSpec:
 
 def _undo(session: Session, ready: Prepared, undo: Undo, error: BaseException) -> None:
     """Leave nothing of the VM; what must be left is named in the error."""
+    session.tell(Event(Phase.ROLL_BACK, f"removing what was made of {ready.spec.name}"))
     deadline = Deadline(ROLL_BACK_SECONDS)
     left = undo.roll_back(session.provider, expired=lambda: deadline.expired)
     if not left:
@@ -195,6 +196,5 @@ def _undo(session: Session, ready: Prepared, undo: Undo, error: BaseException) -
         error.pool = error.pool or session.pool.name
         error.operation = error.operation or undo.operation
         error.details += tuple(f"left behind: {each}" for each in left)
-    session.tell(
-        Event(Phase.ROLL_BACK, "; ".join(left) or "nothing was left behind", warning=bool(left))
-    )
+    told = f"left behind: {'; '.join(left)}" if left else "nothing was left behind"
+    session.tell(Event(Phase.ROLL_BACK, told, warning=bool(left)))

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from ims_core.config import load_config, state_dir
 from ims_core.models import Context, Wait
-from ims_core.service import create, lifecycle, templates
-from ims_core.service.create import Order
+from ims_core.service import lifecycle
 from ims_core.service.events import Event, Phase, ignore
 from ims_core.service.session import Session, open_session
 from ims_core.service.waiting import CONSOLE_LINES, Deadline
@@ -131,17 +130,34 @@ class Ims:
             DeadlineError: The VM did not come that far in time; it was removed again.
             GuestError: The guest crashed or could not apply its context; it was removed again.
         """
+        from ims_core.service.create import Order, create  # noqa: PLC0415 - as for templates
+
         deadline = Deadline(timeout)
         order = Order(
             name, template, memory, vcpus, disk, context or Context(), layout, carrier, Wait(wait)
         )
-        session = self.session(provider=provider, pool=pool)
-        return create.create(session, order, deadline)
+        return create(self.session(provider=provider, pool=pool), order, deadline)
 
-    def plan_vm(self, order: Order, *, provider: str = "", pool: str = "") -> str:
+    def plan_vm(
+        self,
+        name: str = "",
+        *,
+        provider: str = "",
+        pool: str = "",
+        template: str = "",
+        memory: int = 0,
+        vcpus: int = 1,
+        disk: int = 0,
+        context: Context | None = None,
+        layout: str = "",
+        carrier: str = "",
+    ) -> str:
         """The native artefact that :meth:`create_vm` would submit. Makes nothing."""
+        from ims_core.service.create import Order, prepare  # noqa: PLC0415 - as for templates
+
+        order = Order(name, template, memory, vcpus, disk, context or Context(), layout, carrier)
         session = self.session(provider=provider, pool=pool)
-        ready = create.prepare(session, order)
+        ready = prepare(session, order)
         return session.provider.plan(ready.spec, ready.delivery, ready.mark)
 
     def start_vm(
@@ -188,19 +204,16 @@ class Ims:
     ) -> list[VM]:
         """The VMs that IMS made in a pool, sorted by name; with the foreign ones if asked."""
         session = self.session(provider=provider, pool=pool)
-        found = [
-            replace(vm, pool=session.pool.name)
-            for vm in session.provider.inspect(known=session.store.marks(session.pool.name))
-            if include_foreign or vm.mark is not None
-        ]
-        return sorted(found, key=lambda vm: vm.name)
+        found = session.provider.inspect(known=session.store.marks(session.pool.name))
+        listed = [vm for vm in found if include_foreign or vm.mark is not None]
+        return sorted((_told(vm, session) for vm in listed), key=lambda vm: vm.name)
 
     def show_vm(self, name: str, *, provider: str = "", pool: str = "") -> VM:
         """One VM with its addresses, its last receipt, and what is pending for its next start."""
         session = self.session(provider=provider, pool=pool)
         vm = session.find(name, evidence=True)
         pending = lifecycle.pending_addresses(vm, session.store.intent(vm.uuid))
-        return replace(vm, pool=session.pool.name, pending=pending)
+        return replace(_told(vm, session), pending=pending)
 
     def metrics(
         self, names: Collection[str] = (), *, provider: str = "", pool: str = ""
@@ -288,7 +301,9 @@ class Ims:
             min_memory: Bytes that its guests need.
             timeout: Seconds for all of it.
         """
-        return templates.import_template(
+        from ims_core.service.templates import import_template  # noqa: PLC0415 - ssl, http, …
+
+        return import_template(
             self.session(provider=provider, pool=pool),
             source,
             name,
@@ -321,3 +336,11 @@ class Ims:
         if self._store is None:
             self._store = Store(self.state)
         return self._store
+
+
+def _told(vm: VM, session: Session) -> VM:
+    """A VM with what the service knows of it."""
+    problem = vm.problem
+    if vm.mark is not None and not vm.mark.complete:
+        problem = problem or "its create was not finished"
+    return replace(vm, pool=session.pool.name, problem=problem)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["delete", "pending_addresses", "set_addresses", "start", "stop"]
 
+DHCP = "dhcp"
+"""Stands among pending addresses for a card that will have none of its own."""
 _OFF = (State.DEFINED, State.STOPPED, State.CRASHED)
 
 
@@ -88,21 +90,21 @@ def set_addresses(session: Session, name: str, addresses: Sequence[str], card: i
     except BaseException:
         session.provider.set_addresses(vm.uuid, intent.context.interfaces)
         raise
-    vm = replace(vm, pool=session.pool.name, pending=completed[card].addresses)
+    vm = replace(vm, pool=session.pool.name, pending=completed[card].addresses or (DHCP,))
     when = "pending until next start" if vm.state not in _OFF else "takes effect at the next start"
-    session.tell(Event(Phase.DONE, f"{', '.join(vm.pending) or 'DHCP'}: {when}"))
+    session.tell(Event(Phase.DONE, f"{', '.join(vm.pending)}: {when}"))
     return vm
 
 
 def pending_addresses(vm: VM, intent: Intent | None) -> tuple[str, ...]:
-    """Static addresses that the guest has not been told yet."""
+    """What the cards will be told at the next start, while it has not been told yet."""
     if intent is None or vm.mark is None:
         return ()
-    static = tuple(address for card in intent.context.interfaces for address in card.addresses)
-    told = vm.state not in _OFF and vm.mark.digest == digest_for(
-        intent.context, load_layout(intent.layout)
-    )
-    return () if told else static
+    told = vm.mark.digest == digest_for(intent.context, load_layout(intent.layout))
+    if told and vm.state not in _OFF:
+        return ()
+    cards = intent.context.interfaces
+    return tuple(address for card in cards for address in card.addresses or (DHCP,))
 
 
 def _next_delivery(session: Session, intent: Intent | None, wait: Wait) -> Delivery | None:

@@ -87,6 +87,7 @@ def import_template(
     try:
         provider.import_template(image, template, undo, _percent(Phase.UPLOAD, name, session.tell))
     except BaseException as error:
+        session.tell(Event(Phase.ROLL_BACK, f"removing what was made of template {name}"))
         rollback = Deadline(ROLL_BACK_SECONDS)
         left = undo.roll_back(session.provider, expired=lambda: rollback.expired)
         if isinstance(error, ImsError):

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ims_core.errors import DeadlineError, GuestError, ImsError
+from ims_core.errors import CancelledError, DeadlineError, GuestError, ImsError
 from ims_core.models import State, Wait
 from ims_core.service.events import Event, Phase
 from ims_core.spi import ConsoleLog
@@ -92,6 +92,8 @@ def console_tail(session: Session, uuid: str) -> tuple[str, ...]:
         return ()
     try:
         return session.provider.console_tail(uuid, CONSOLE_LINES)
+    except CancelledError:
+        raise
     except ImsError as error:
         return (f"(the console cannot be read: {error})",)
 

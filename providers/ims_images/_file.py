@@ -29,6 +29,10 @@ qcow2 spends 8 bytes of table per cluster, so even an image of 64 GiB with the s
 512 bytes, stays below it; a sparse file that claims terabytes of tables does not.
 """
 
+MAX_DISK_SIZE = 64 << 40
+"""64 TiB; more is an attack or a mistake."""
+
+_SECTOR = 512
 _CHUNK = 1 << 19
 _LONGEST_SHOWN = 200
 
@@ -111,6 +115,26 @@ class ImageFile:
         """Refuse a part that does not lie in the file."""
         if offset + length > self.size:
             raise self.truncated(what)
+
+    def check_disk_size(self, size: int) -> None:
+        """Refuse a disk that is empty, absurdly large, or not made of whole sectors."""
+        if not size:
+            raise self.error(
+                "image-empty", "holds a disk of 0 bytes; there is nothing to start from"
+            )
+        if size > MAX_DISK_SIZE:
+            raise self.error(
+                "image-too-large",
+                f"claims a disk of {size} bytes, more than the 64 TiB that IMS accepts; shrink it",
+                fix=f"qemu-img resize --shrink {shown(self.path)} SIZE",
+            )
+        if size % _SECTOR:
+            raise self.error(
+                "image-size-unaligned",
+                f"holds a disk of {size} bytes, not a whole number of 512-byte sectors; it is cut "
+                "short, or is not a disk image",
+                fix="download or copy it again, and give its digest with --sha256",
+            )
 
     def read(self, offset: int, length: int, what: str) -> bytes:
         """Exactly ``length`` bytes at ``offset``.

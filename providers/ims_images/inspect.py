@@ -22,11 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ImageInfo", "inspect_image"]
 
-MAX_VIRTUAL_SIZE = 64 << 40
-"""64 TiB; more is an attack or a mistake, and most file systems on guests end below it."""
-
-_SECTOR = 512
-
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
@@ -76,28 +71,10 @@ def inspect_image(path: Path, *, declared: str = "") -> ImageInfo:
                 fix=f"qemu-img info {shown(path)}",
             )
         virtual = qcow2.check(image) if is_qcow2 else _check_raw(image, declared)
-        _check_virtual_size(image, virtual)
         return ImageInfo("qcow2" if is_qcow2 else "raw", image.size, virtual)
 
 
 def _check_raw(image: ImageFile, declared: str) -> int:
     foreign.refuse_foreign(image, allow_iso=declared == "raw")
+    image.check_disk_size(image.size)
     return image.size
-
-
-def _check_virtual_size(image: ImageFile, virtual: int) -> None:
-    if not virtual:
-        raise image.error("image-empty", "holds a disk of 0 bytes; there is nothing to start from")
-    if virtual > MAX_VIRTUAL_SIZE:
-        raise image.error(
-            "image-too-large",
-            f"claims a disk of {virtual} bytes, more than the 64 TiB that IMS accepts; shrink it",
-            fix=f"qemu-img resize --shrink {shown(image.path)} SIZE",
-        )
-    if virtual % _SECTOR:
-        raise image.error(
-            "image-size-unaligned",
-            f"holds a disk of {virtual} bytes, not a whole number of 512-byte sectors; it is cut "
-            "short, or is not a disk image",
-            fix="download or copy it again, and give its digest with --sha256",
-        )

@@ -219,7 +219,8 @@ def _check_features(image: ImageFile, header: Header) -> None:
 
 
 def _check_fields(image: ImageFile, header: Header) -> None:
-    """Sizes and places that everything after relies on; the cluster size is the first."""
+    """Sizes and places that everything after relies on."""
+    image.check_disk_size(header.size)
     bits = header.cluster_bits
     if bits not in _CLUSTER_BITS or (header.extended_l2 and bits < _EXTENDED_L2_CLUSTER_BITS):
         raise image.corrupt(f"its clusters are of 2^{bits} bytes, which QEMU does not allow")

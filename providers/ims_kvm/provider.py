@@ -303,7 +303,8 @@ class KvmProvider(Provider):
             names = VolumeNames(domain.name(), mark.operation)
             text = self.pool.read(names.console, last=CONSOLE_BYTES).decode(errors="replace")
         printable = ("".join(c for c in line if c.isprintable()) for line in text.splitlines())
-        return tuple([line for line in printable if line.strip()][-lines:])
+        kept = [line for line in printable if line.strip()]
+        return tuple(kept[len(kept) - min(lines, len(kept)) :])
 
     def open_console(self, vm: str) -> ConsoleStream:
         """Attach to the serial port."""
@@ -359,11 +360,12 @@ class KvmProvider(Provider):
         self, domain: libvirt.virDomain, stats: Mapping[str, Any], known: Mapping[str, Mark]
     ) -> VM:
         uuid = domain.UUIDString()
-        state = state_of(stats.get("state.state", -1), stats.get("state.reason", -1))
+        reason = stats.get("state.reason", -1)
+        state = state_of(stats.get("state.state", -1), reason)
         mark = known.get(uuid)
         if mark is None or (state is State.STOPPED and not mark.nonce):
             mark = read_mark(domain)  # another store's IMS may have started it since
-        if state is State.STOPPED and mark is not None and not mark.nonce:
+        if state is State.STOPPED and mark is not None and _never_started(mark, reason):
             state = State.DEFINED
         return VM(
             name=domain.name(),
@@ -389,6 +391,14 @@ def _problem(vm: VM, files: Collection[str]) -> str:
         return ""
     names = VolumeNames(vm.name, vm.mark.operation)
     lost = [each for each in (names.root, names.seed) if each not in files]
-    if lost:
-        return f"lost: {', '.join(lost)}"
-    return "" if vm.mark.complete else "its create was not finished"
+    return f"lost: {', '.join(lost)}" if lost else ""
+
+
+def _never_started(mark: Mark, reason: int) -> bool:
+    """Whether a VM that is off is only defined.
+
+    libvirt has no reason for the state of a domain that was never started, but neither for any
+    after its daemon was restarted; the nonce in the mark tells those apart. While a create is not
+    finished, the nonce is there before the start.
+    """
+    return reason == libvirt.VIR_DOMAIN_SHUTOFF_UNKNOWN and not (mark.nonce and mark.complete)

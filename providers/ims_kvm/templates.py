@@ -61,7 +61,7 @@ class Templates:
         manifest = json.dumps(asdict(template) | {"image": volume, "operation": undo.operation})
         name = f"{PREFIX}{template.name}{SUFFIX}"
         with announced(undo, "manifest", f"{name}/{undo.operation}"):
-            self._pool.create_raw(name, len(manifest), mode=SHARED)
+            self._reserve(name, len(manifest), template.name)
         self._pool.write(name, manifest.encode())
 
     def remove(self, name: str, *, in_use: bool) -> None:
@@ -83,6 +83,17 @@ class Templates:
             return bool(json.loads(content)["operation"] == operation)
         except (ValueError, KeyError, TypeError):
             return not content.strip(b"\0")
+
+    def _reserve(self, manifest: str, size: int, name: str) -> None:
+        """Make the manifest's volume; libvirt lets only one importer of a name do that."""
+        try:
+            self._pool.create_raw(manifest, size, mode=SHARED)
+        except ConflictError as error:
+            raise ConflictError(
+                f"there is a template {name!r} already",
+                code="template-exists",
+                hint=f"`ims delete-template {name}` first, or choose another --name",
+            ) from error
 
     def _manifest(self, name: str) -> tuple[Template, str]:
         found = self._read(f"{PREFIX}{name}{SUFFIX}")

@@ -16,7 +16,6 @@ from ims_core.errors import (
     UnsupportedError,
 )
 from ims_core.models import Context, File, Interface, Script, State, User
-from ims_core.service.create import Order
 from tests.fake.pools import add_foreign, contents
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ def test_a_whole_context_reaches_the_guest(connect: Connect) -> None:
 
 def test_a_plan_makes_nothing(connect: Connect, pool: Path) -> None:
     before = contents(pool)
-    assert '"name": "web01"' in connect().plan_vm(Order(name="web01"))
+    assert '"name": "web01"' in connect().plan_vm("web01")
     assert contents(pool) == before
 
 

@@ -59,15 +59,25 @@ class Lab:
             return console.until(end).rpartition(begin)[2].partition(end)[0].strip()
 
     def leftovers(self) -> dict[str, list[str]]:
-        """Everything in the lab, as virsh sees it; templates apart."""
-        virsh("pool-refresh", self.lab.pool)
-        network = virsh("net-dumpxml", self.lab.network)
-        volumes = virsh("vol-list", self.lab.pool).splitlines()[2:]
-        return {
-            "domains": sorted(virsh("list", "--all", "--name").split()),
-            "volumes": sorted(line.split()[0] for line in volumes if line.strip()),
-            "hosts": sorted(line.strip() for line in network.splitlines() if "<host " in line),
-        }
+        """Everything in the lab, as virsh sees it."""
+        return leftovers(self.lab)
+
+
+def leftovers(lab: KvmLab) -> dict[str, list[str]]:
+    """Everything in the lab, as virsh sees it."""
+    virsh("pool-refresh", lab.pool)
+    network = virsh("net-dumpxml", lab.network)
+    volumes = virsh("vol-list", lab.pool).splitlines()
+    return {
+        "domains": sorted(virsh("list", "--all", "--name").split()),
+        "volumes": sorted(line.split()[0] for line in volumes if line.strip()),
+        "hosts": sorted(line.strip() for line in network.splitlines() if "<host " in line),
+    }
+
+
+def all_of(lab: KvmLab) -> set[str]:
+    """The same as one set."""
+    return {f"{kind}: {name}" for kind, names in leftovers(lab).items() for name in names}
 
 
 class Attached:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Unpack
+from typing import Any, Unpack
 
 import click
 
@@ -12,9 +12,6 @@ from ims_cli.describe import summarize_vm
 from ims_cli.options import EVIDENCE, pool_options, timeout_option, wait_option
 from ims_cli.output import emit
 from ims_cli.plain import vm_details
-
-if TYPE_CHECKING:
-    from ims_core.service.create import Order
 
 __all__ = ["create_vm"]
 
@@ -55,45 +52,25 @@ def create_vm(
     A free name is made up if none is given. If anything goes wrong, or on Ctrl-C, nothing is left
     behind.
     """
-    from ims_cli.context_values import build_context  # noqa: PLC0415
-    from ims_core.models import Wait  # noqa: PLC0415 - not for --help
-    from ims_core.service.create import Order  # noqa: PLC0415
+    from ims_cli.context_values import build_context  # noqa: PLC0415 - not for --help
     from ims_core.units import parse_size  # noqa: PLC0415
 
-    order = Order(
-        name=name,
-        template=template,
-        memory=parse_size("--memory", memory) if memory else 0,
-        vcpus=vcpus,
-        disk=parse_size("--disk", disk) if disk else 0,
-        context=build_context(words),
-        layout=context_layout,
-        carrier=context_carrier,
-        wait=Wait(wait),
-    )
-    if dry_run:
-        _plan(order, provider=provider, pool=pool, output=output, quiet=quiet)
-        return
+    order: dict[str, Any] = {
+        "provider": provider,
+        "pool": pool,
+        "template": template,
+        "memory": parse_size("--memory", memory) if memory else 0,
+        "vcpus": vcpus,
+        "disk": parse_size("--disk", disk) if disk else 0,
+        "context": build_context(words),
+        "layout": context_layout,
+        "carrier": context_carrier,
+    }
     with connect(quiet=quiet) as ims:
-        vm = ims.create_vm(
-            order.name,
-            provider=provider,
-            pool=pool,
-            template=order.template,
-            memory=order.memory,
-            vcpus=order.vcpus,
-            disk=order.disk,
-            context=order.context,
-            layout=order.layout,
-            carrier=order.carrier,
-            wait=order.wait,
-            timeout=timeout,
-        )
+        if dry_run:
+            plan = ims.plan_vm(name, **order)
+            emit({"plan": plan}, output, plan.splitlines)
+            return
+        vm = ims.create_vm(name, **order, wait=wait, timeout=timeout)
     data = vm_details(vm, evidence=wait in EVIDENCE)
     emit(data, output, lambda: summarize_vm(vm))
-
-
-def _plan(order: Order, *, provider: str, pool: str, output: str, quiet: bool) -> None:
-    with connect(quiet=quiet) as ims:
-        plan = ims.plan_vm(order, provider=provider, pool=pool)
-    emit({"plan": plan}, output, plan.splitlines)

@@ -1,0 +1,62 @@
+"""The kvm provider passes the suite that every provider must, on a real libvirt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ims_core.models import Interface
+from ims_core.testing import Target
+from ims_core.testing.suite import *  # noqa: F403 - the suite's one import line
+from ims_kvm import KvmProvider
+from tests.kvm.conftest import BOOT_SECONDS, MEMORY, all_of
+from tests.labs.kvm.resources import virsh
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.labs.kvm import KvmLab
+
+pytestmark = pytest.mark.lab_kvm
+
+FOREIGN = """
+<domain type='{kind}'><name>{name}</name><memory unit='MiB'>64</memory>
+<os><type arch='x86_64'>hvm</type></os></domain>
+"""
+
+
+@pytest.fixture
+def ims_target(kvm_lab: KvmLab, template: str) -> Iterator[Target]:
+    settings = KvmProvider.settings()(
+        uri=kvm_lab.uri, storage_pool=kvm_lab.pool, network=kvm_lab.network
+    ).model_dump()
+
+    def make_foreign(name: str) -> Callable[[], object]:
+        virsh("define", "/dev/stdin", xml=FOREIGN.format(kind=kvm_lab.domain_type, name=name))
+        return lambda: virsh("undefine", name)
+
+    def break_vm(uuid: str) -> Callable[[], object]:
+        disk = next(
+            word
+            for word in virsh("domblklist", uuid).split()
+            if word.startswith("/") and word.endswith(".qcow2")
+        )
+        kvm_lab.pool_path.joinpath(disk).unlink()
+        return lambda: None
+
+    with KvmProvider.open(settings) as provider:
+        (found,) = (each for each in provider.list_templates() if each.name == template)
+        yield Target(
+            provider=provider,
+            template=found,
+            interfaces=(Interface(network=kvm_lab.network),),
+            memory=MEMORY,
+            settings=settings,
+            static_address="192.168.177.60",
+            boots=True,
+            boot_timeout=BOOT_SECONDS,
+            make_foreign=make_foreign,
+            break_vm=break_vm,
+            leftovers=lambda: all_of(kvm_lab),
+        )
