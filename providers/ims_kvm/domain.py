@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 
 from defusedxml.ElementTree import fromstring
 
-from ims_kvm.mark import NAMESPACE, PREFIX, mark_element
+from ims_kvm.mark import PREFIXES, mark_element, storage_element
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from ims_core.models import Interface, Mark, VMSpec
     from ims_kvm.volumes import Paths
 
-__all__ = ["AGENT_PORT", "RECEIPT_PORT", "Cards", "build", "cards_of"]
+__all__ = ["AGENT_PORT", "RECEIPT_PORT", "Cards", "build", "cards_of", "files_of"]
 
 RECEIPT_PORT = "org.ims.receipt.0"
 AGENT_PORT = "org.qemu.guest_agent.0"
 BALLOON_PERIOD = 2  # seconds between the guest's reports of the memory it uses
 
-ET.register_namespace(PREFIX, NAMESPACE)
+for prefix, namespace in PREFIXES.items():
+    ET.register_namespace(prefix, namespace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,9 @@ def build(spec: VMSpec, mark: Mark, paths: Paths, *, accelerated: bool) -> str:
     domain = ET.Element("domain", type="kvm" if accelerated else "qemu")
     _text(domain, "name", spec.name)
     _text(domain, "uuid", spec.uuid)
-    ET.SubElement(domain, "metadata").append(mark_element(mark, qualified=True))
+    metadata = ET.SubElement(domain, "metadata")
+    metadata.append(mark_element(mark, qualified=True))
+    metadata.append(storage_element(paths.pool))
     _text(domain, "memory", str(spec.memory), unit="b")
     _text(domain, "vcpu", str(spec.vcpus))
     system = ET.SubElement(domain, "os")
@@ -81,6 +84,12 @@ def cards_of(xml: str) -> Cards:
             network = source.get("network", "") if source is not None else ""
             found[mac.get("address", "").lower()] = network
     return Cards(found)
+
+
+def files_of(xml: str) -> frozenset[str]:
+    """The files that a domain's disks are made of, backing files included."""
+    sources = fromstring(xml).iterfind("devices/disk//source")
+    return frozenset(source.get("file", "") for source in sources)
 
 
 def _devices(spec: VMSpec, paths: Paths) -> Element:

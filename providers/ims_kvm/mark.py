@@ -1,7 +1,8 @@
-"""Our mark in a domain's ``<metadata>``.
+"""Our mark in a domain's ``<metadata>``, and where its files are.
 
-libvirt keeps one element for each XML namespace there; ours is ``{NAMESPACE}mark``. It is an
-identifier, not an address: nothing is fetched from it.
+libvirt keeps one element for each XML namespace there. Ours are ``mark``, which changes, and
+``storage``, which does not: the name of the storage pool, so that a VM can be managed through any
+connection to its libvirt. The namespaces are identifiers: nothing is fetched from them.
 """
 
 from __future__ import annotations
@@ -19,10 +20,19 @@ from ims_core.models import Mark
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-__all__ = ["NAMESPACE", "PREFIX", "mark_element", "mark_from", "read_mark", "write_mark"]
+__all__ = [
+    "PREFIXES",
+    "mark_element",
+    "mark_from",
+    "read_mark",
+    "read_storage",
+    "storage_element",
+    "write_mark",
+]
 
-NAMESPACE = "urn:ims:mark:1"
-PREFIX = "ims"
+NAMESPACE, PREFIX = "urn:ims:mark:1", "ims"
+STORAGE = "urn:ims:kvm:storage:1"
+PREFIXES = {PREFIX: NAMESPACE, "ims-storage": STORAGE}
 
 
 def mark_element(mark: Mark, *, qualified: bool) -> Element:
@@ -30,6 +40,11 @@ def mark_element(mark: Mark, *, qualified: bool) -> Element:
     values = {key: str(value) for key, value in asdict(mark).items() if key != "complete"}
     values["status"] = "complete" if mark.complete else "incomplete"
     return ET.Element(f"{{{NAMESPACE}}}mark" if qualified else "mark", values)
+
+
+def storage_element(pool: str) -> Element:
+    """The name of the storage pool as an element."""
+    return ET.Element(f"{{{STORAGE}}}storage", {"pool": pool})
 
 
 def mark_from(text: str) -> Mark | None:
@@ -44,13 +59,15 @@ def mark_from(text: str) -> Mark | None:
 
 def read_mark(domain: libvirt.virDomain) -> Mark | None:
     """The mark of a domain; None when it has none."""
+    return mark_from(_metadata(domain, NAMESPACE))
+
+
+def read_storage(domain: libvirt.virDomain) -> str:
+    """The name of the storage pool that a domain of ours was made in; empty when it has none."""
     try:
-        text = domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, NAMESPACE)
-    except libvirt.libvirtError as error:
-        if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN_METADATA:
-            return None
-        raise
-    return mark_from(text)
+        return str(fromstring(_metadata(domain, STORAGE)).get("pool", ""))
+    except (ET.ParseError, DefusedXmlException):
+        return ""
 
 
 def write_mark(domain: libvirt.virDomain, mark: Mark) -> None:
@@ -65,3 +82,13 @@ def write_mark(domain: libvirt.virDomain, mark: Mark) -> None:
         NAMESPACE,
         flags,
     )
+
+
+def _metadata(domain: libvirt.virDomain, namespace: str) -> str:
+    """The element of a namespace; empty when there is none."""
+    try:
+        return str(domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, namespace))
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN_METADATA:
+            raise
+        return ""

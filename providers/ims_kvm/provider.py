@@ -18,9 +18,9 @@ from ims_kvm.acceleration import kvm_usable
 from ims_kvm.announce import announced
 from ims_kvm.connection import choose_uri, connect, libvirt_errors
 from ims_kvm.console import LibvirtConsole
-from ims_kvm.domain import build, cards_of
+from ims_kvm.domain import build, cards_of, files_of
 from ims_kvm.evidence import SOURCES, addresses_of
-from ims_kvm.mark import read_mark, write_mark
+from ims_kvm.mark import read_mark, read_storage, write_mark
 from ims_kvm.metrics import GROUPS, metrics_from
 from ims_kvm.networks import Networks
 from ims_kvm.shutdown import shut_down
@@ -30,7 +30,7 @@ from ims_kvm.undo import discard, power_off, remove_vm, resource_name
 from ims_kvm.volumes import Paths, StoragePool, VolumeNames
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pydantic import BaseModel
@@ -198,7 +198,7 @@ class KvmProvider(Provider):
             mark = read_mark(domain)
             if delivery is not None and mark is not None and mark.nonce != delivery.nonce:
                 seed = VolumeNames(domain.name(), mark.operation).seed
-                self.pool.write(seed, delivery.medium)
+                self.storage_of(domain).write(seed, delivery.medium)
                 write_mark(domain, replace(mark, digest=delivery.digest, nonce=delivery.nonce))
             domain.create()
 
@@ -243,14 +243,12 @@ class KvmProvider(Provider):
         """One bulk request for states and sizes, one for volumes, one for each unknown mark."""
         with libvirt_errors("VMs"):
             records = self._records(_LISTED, vms)
-            files = self.pool.names(refresh=True) if vms is None and records else None
-            found = [self._vm(domain, stats, known) for domain, stats in records]
-            if files is not None:
-                found = [replace(vm, problem=_problem(vm, files)) for vm in found]
+            found = [(domain, self._vm(domain, stats, known)) for domain, stats in records]
+            if vms is None:
+                found = list(self._with_problems(found, known))
             if evidence:
-                pairs = zip(records, found, strict=True)
-                found = [self._with_evidence(domain, vm) for (domain, _), vm in pairs]
-            return found
+                return [self._with_evidence(domain, vm) for domain, vm in found]
+            return [vm for _, vm in found]
 
     def metrics(self, vms: Collection[str] | None = None) -> Sequence[Metrics]:
         """One request for all."""
@@ -290,9 +288,16 @@ class KvmProvider(Provider):
     def delete_template(self, name: str) -> None:
         """Remove it unless a VM was made from it."""
         with libvirt_errors(f"template {name}"):
-            marks = [read_mark(domain) for domain in self.connection.listAllDomains()]
-            in_use = any(mark is not None and mark.template == name for mark in marks)
-            self.templates.remove(name, in_use=in_use)
+            image = self.templates.image_path(name)
+            for domain in self.connection.listAllDomains():
+                if image in files_of(domain.XMLDesc()):
+                    raise ConflictError(
+                        f"template {name!r} is in use by VM {domain.name()!r}",
+                        code="template-in-use",
+                        vm=domain.name(),
+                        hint="delete the VMs that were made from it first",
+                    )
+            self.templates.remove(name)
 
     def console_tail(self, vm: str, lines: int) -> tuple[str, ...]:
         """The end of the console's log."""
@@ -301,7 +306,8 @@ class KvmProvider(Provider):
             if mark is None:
                 return ()
             names = VolumeNames(domain.name(), mark.operation)
-            text = self.pool.read(names.console, last=CONSOLE_BYTES).decode(errors="replace")
+            raw = self.storage_of(domain).read(names.console, last=CONSOLE_BYTES)
+            text = raw.decode(errors="replace")
         printable = ("".join(c for c in line if c.isprintable()) for line in text.splitlines())
         kept = [line for line in printable if line.strip()]
         return tuple(kept[len(kept) - min(lines, len(kept)) :])
@@ -319,6 +325,13 @@ class KvmProvider(Provider):
 
     # --- parts ---
 
+    def storage_of(self, domain: libvirt.virDomain) -> StoragePool:
+        """Where the files of a VM are: this pool's storage, or that of another on this libvirt."""
+        name = read_storage(domain)
+        if name in ("", self.pool.name):
+            return self.pool
+        return StoragePool(self.connection, name, "")
+
     def _exists(self, name: str) -> bool:
         try:
             self.connection.lookupByName(name)
@@ -335,6 +348,7 @@ class KvmProvider(Provider):
 
     def _paths(self, spec: VMSpec, names: VolumeNames) -> Paths:
         return Paths(
+            self.pool.name,
             self.templates.image_path(spec.template.name),
             *map(self.pool.path_of, (names.root, names.seed, names.console, names.receipt)),
         )
@@ -363,8 +377,8 @@ class KvmProvider(Provider):
         reason = stats.get("state.reason", -1)
         state = state_of(stats.get("state.state", -1), reason)
         mark = known.get(uuid)
-        if mark is None or (state is State.STOPPED and not mark.nonce):
-            mark = read_mark(domain)  # another store's IMS may have started it since
+        if mark is None or not (mark.nonce or reason == libvirt.VIR_DOMAIN_SHUTOFF_UNKNOWN):
+            mark = read_mark(domain)  # it was started since, by the IMS of another store
         if state is State.STOPPED and mark is not None and _never_started(mark, reason):
             state = State.DEFINED
         return VM(
@@ -376,11 +390,26 @@ class KvmProvider(Provider):
             vcpus=stats.get("vcpu.maximum"),
         )
 
+    def _with_problems(
+        self, found: Iterable[tuple[libvirt.virDomain, VM]], known: Mapping[str, Mark]
+    ) -> Iterator[tuple[libvirt.virDomain, VM]]:
+        """Look which VMs of ours have lost a file; each storage pool is listed once."""
+        files: dict[str, frozenset[str]] = {}
+        for domain, vm in found:
+            if vm.mark is None:
+                yield domain, vm
+                continue
+            pool = self.pool if vm.uuid in known else self.storage_of(domain)
+            if pool.name not in files:
+                files[pool.name] = pool.names(refresh=True)
+            yield domain, replace(vm, problem=_problem(vm, files[pool.name]))
+
     def _with_evidence(self, domain: libvirt.virDomain, vm: VM) -> VM:
         receipt = None
         if vm.mark is not None:
             names = VolumeNames(vm.name, vm.mark.operation)
-            receipt = parse_receipt(self.pool.read(names.receipt, last=RECEIPT_BYTES))
+            data = self.storage_of(domain).read(names.receipt, last=RECEIPT_BYTES)
+            receipt = parse_receipt(data)
         macs = cards_of(domain.XMLDesc()).networks
         return replace(vm, addresses=addresses_of(domain, macs, receipt), receipt=receipt)
 

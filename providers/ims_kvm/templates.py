@@ -64,15 +64,9 @@ class Templates:
             self._reserve(name, len(manifest), template.name)
         self._pool.write(name, manifest.encode())
 
-    def remove(self, name: str, *, in_use: bool) -> None:
+    def remove(self, name: str) -> None:
         """Remove a template; the manifest goes first, so that nothing new is made from it."""
         _, image = self._manifest(name)
-        if in_use:
-            raise ConflictError(
-                f"template {name!r} is in use by VMs",
-                code="template-in-use",
-                hint="delete those VMs first; `ims list-vms` shows each VM's template",
-            )
         self._pool.delete(f"{PREFIX}{name}{SUFFIX}")
         self._pool.delete(image)
 

@@ -59,10 +59,10 @@ def remove_vm(provider: KvmProvider, uuid: str) -> None:
     power_off(domain)
     _release_addresses(provider.networks, domain)
     if mark is not None:
-        own = f"-{mark.operation}."
-        for volume in provider.pool.names(refresh=True):
-            if own in volume:
-                provider.pool.delete(volume)
+        pool = provider.storage_of(domain)
+        for volume in pool.names(refresh=True):
+            if f"-{mark.operation}." in volume:
+                pool.delete(volume)
     domain.undefineFlags(_UNDEFINE)
 
 

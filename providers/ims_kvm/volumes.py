@@ -65,8 +65,9 @@ class VolumeNames:
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """Where a VM's files lie on the hypervisor's host."""
+    """The storage pool of a VM, and where its files lie on the hypervisor's host."""
 
+    pool: str
     template: str
     root: str
     seed: str

@@ -31,6 +31,7 @@ class Lab:
     lab: KvmLab
     ims: Ims
     config: Path
+    others: frozenset[str]
 
     def cli(self, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
         """Run ``ims`` as its own process."""
@@ -46,6 +47,10 @@ class Lab:
     def json(self, *arguments: str) -> Any:
         """What ``ims … --output json`` printed."""
         return json.loads(self.cli(*arguments, "--output", "json").stdout)
+
+    def listed(self, *options: str) -> list[dict[str, Any]]:
+        """What list-vms shows, but for VMs that were there before."""
+        return [vm for vm in self.json("list-vms", *options) if vm["name"] not in self.others]
 
     def run_in_guest(self, name: str, command: str) -> str:
         """The output of a shell command inside the guest, over its console."""
@@ -121,27 +126,29 @@ def lab(kvm_lab: KvmLab, template: str, own_state: Path) -> Iterator[Lab]:
     """The lab with a fresh state; whatever a test leaves there fails it."""
     config = write_config(own_state, kvm_lab)
     with Ims() as ims:
-        lab = Lab(kvm_lab, ims, config)
+        others = frozenset(vm.name for vm in ims.list_vms(include_foreign=True))
+        lab = Lab(kvm_lab, ims, config, others)
         before = lab.leftovers()
         yield lab
+        store = ims.session().store.id
         for vm in ims.list_vms():
-            ims.delete_vm(vm.uuid)
+            if vm.mark is not None and vm.mark.store == store:
+                ims.delete_vm(vm.uuid)
         assert lab.leftovers() == before
 
 
-def write_config(directory: Path, lab: KvmLab, *, extra: str = "") -> Path:
+def write_config(directory: Path, lab: KvmLab, *, uri: str = "", storage_pool: str = "") -> Path:
     """An ims.toml whose default pool is the lab."""
     path = directory / "ims.toml"
     path.write_text(
         f"""
-        default_pool = "lab"
-        [pools.lab]
-        provider = "kvm"
-        template = "{TEMPLATE}"
-        uri = "{lab.uri}"
-        storage_pool = "{lab.pool}"
-        network = "{lab.network}"
-        {extra}
-        """
+default_pool = "lab"
+[pools.lab]
+provider = "kvm"
+template = "{TEMPLATE}"
+uri = "{uri or lab.uri}"
+storage_pool = "{storage_pool or lab.pool}"
+network = "{lab.network}"
+"""
     )
     return path

@@ -75,7 +75,7 @@ def test_a_failing_step_is_reported_with_its_message_and_nothing_stays(lab: Lab)
     assert caught.value.code == "context-not-applied"
     assert "scripts.0 failed" in caught.value.message
     assert caught.value.details, "the end of the console is part of the evidence"
-    assert lab.ims.list_vms() == []
+    assert lab.listed() == []
 
 
 def test_one_byte_changed_on_the_medium_is_not_ready(lab: Lab) -> None:
@@ -170,7 +170,7 @@ def test_a_timeout_says_what_each_source_showed_with_the_console(lab: Lab) -> No
     evidence = caught.value.details[0]
     for source in ("lease", "agent", "arp", "receipt"):
         assert f"{source}: no address" in evidence
-    assert lab.ims.list_vms() == []
+    assert lab.listed() == []
 
 
 def test_metrics_move_with_what_the_guest_does(lab: Lab) -> None:

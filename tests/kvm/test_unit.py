@@ -14,7 +14,7 @@ from ims_core import Interface, Mark, State, Template, VMSpec
 from ims_kvm import KvmProvider
 from ims_kvm.connection import choose_uri
 from ims_kvm.domain import build, cards_of
-from ims_kvm.mark import mark_element, mark_from, read_mark, write_mark
+from ims_kvm.mark import mark_element, mark_from, read_mark, read_storage, write_mark
 from ims_kvm.metrics import metrics_from
 from ims_kvm.states import REASONS, STATES, state_of
 from ims_kvm.volumes import Paths
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TEMPLATE = Template("tiny", "qcow2", "sha256:" + "0" * 64, 1, 1 << 20)
-PATHS = Paths("/p/base.qcow2", "/p/vm.qcow2", "/p/vm.iso", "/p/vm.log", "/p/vm.receipt")
+PATHS = Paths("p", "/p/base.qcow2", "/p/vm.qcow2", "/p/vm.iso", "/p/vm.log", "/p/vm.receipt")
 UUID = "6b1f7c2e-3c39-4a0e-9f3f-0d8f5b1a7c11"
 # What XML 1.0 can hold: marks are ours, but a template's name came from a person.
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Cn")), max_size=40)
@@ -56,6 +56,7 @@ def test_libvirt_accepts_the_domain_and_gives_back_what_went_in(
     assert domain.name() == "web01"
     assert domain.UUIDString() == UUID
     assert read_mark(domain) == mark
+    assert read_storage(domain) == "p"
     assert cards_of(domain.XMLDesc()).networks == {
         "52:54:00:00:00:01": "default",
         "52:54:00:00:00:02": "",

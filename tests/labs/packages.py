@@ -50,6 +50,8 @@ PACKAGES: dict[str, tuple[str, ...]] = {
         "iptables",
         "libvirt-clients",
         "libvirt-daemon-system",
+        "openssh-client",
+        "openssh-server",
         "qemu-system-x86",
     ),
 }
