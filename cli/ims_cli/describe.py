@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["describe_vm", "list_of_vms", "summarize_vm"]
 
-_HEAD = ("NAME", "STATE", "TEMPLATE", "MEMORY", "VCPUS", "POOL", "PROBLEM")
+_HEAD = ("NAME", "STATE", "TEMPLATE", "POOL", "PROBLEM")
 
 
 def list_of_vms(vms: Sequence[VM], *, owner: bool) -> Iterator[str]:
@@ -49,7 +49,7 @@ def describe_vm(vm: VM) -> Iterator[str]:
 
 def _row(vm: VM, *, owner: bool) -> list[object]:
     data = vm_data(vm)
-    row = [vm.name, data["state"], data["template"], format_size(vm.memory), vm.vcpus, vm.pool]
+    row = [vm.name, data["state"], data["template"], vm.pool]
     return [*row, *([data["ours"]] if owner else []), data["problem"]]
 
 

@@ -29,7 +29,7 @@ from ims_core.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["DEAD_AFTER", "choose_uri", "connect", "libvirt_errors"]
+__all__ = ["DEAD_AFTER", "Link", "choose_uri", "connect", "libvirt_errors"]
 
 KEEPALIVE_INTERVAL = 3
 KEEPALIVE_COUNT = 3
@@ -53,6 +53,30 @@ _DENIED = (
 )
 _LOST = ("keepalive", "client socket is closed", "failed to connect", "cannot recv data")
 _FULL = ("no space left", "disk quota")
+
+
+class Link:
+    """A connection that is made anew when it was lost, for the next call."""
+
+    def __init__(self, uri: str) -> None:
+        """Connect; raises as :func:`connect` does."""
+        self._uri = uri
+        self._lock = threading.Lock()
+        self._connection = connect(uri)
+
+    @property
+    def live(self) -> libvirt.virConnect:
+        """The connection; whether it still is one costs no request."""
+        with self._lock:
+            if not self._connection.isAlive():
+                self.close()
+                self._connection = connect(self._uri)
+            return self._connection
+
+    def close(self) -> None:
+        """Close it. Idempotent."""
+        with suppress(libvirt.libvirtError):  # it was lost, or closed before
+            self._connection.close()
 
 
 def choose_uri(configured: str) -> str:

@@ -1,20 +1,29 @@
 """Metrics out of one ``getAllDomainStats`` call.
 
+libvirt asks each QEMU's monitor for some of them, so one QEMU that hangs makes the call hang. Then
+the VMs are asked one by one, and those that do not answer are reported without numbers.
+
 Source of the field names: libvirt's virConnectGetAllDomainStats documentation.
 """
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import libvirt
 
+from ims_core.errors import UnavailableError
 from ims_core.models import Metrics
+from ims_kvm.bounded import within
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["GROUPS", "metrics_from"]
+__all__ = ["metrics_from", "read"]
+
+ALL_SECONDS = 5.0
+ONE_SECONDS = 2.0
 
 GROUPS = (
     libvirt.VIR_DOMAIN_STATS_STATE
@@ -26,6 +35,29 @@ GROUPS = (
 )
 _KIB = 1024
 _NANO = 1e-9
+
+
+def read(connection: libvirt.virConnect) -> list[Metrics]:
+    """The metrics of every running domain."""
+    active = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE
+    timestamp = time.time()
+    try:
+        records = within(ALL_SECONDS, lambda: connection.getAllDomainStats(GROUPS, active))
+    except UnavailableError:
+        domains = connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
+        records = [(domain, _of_one(connection, domain)) for domain in domains]
+    return [
+        metrics_from(domain.name(), domain.UUIDString(), stats, timestamp)
+        for domain, stats in records
+    ]
+
+
+def _of_one(connection: libvirt.virConnect, domain: libvirt.virDomain) -> Mapping[str, Any]:
+    try:
+        ((_, stats),) = within(ONE_SECONDS, lambda: connection.domainListGetStats([domain], GROUPS))
+    except (UnavailableError, ValueError, libvirt.libvirtError):
+        return {}  # it hangs, or has just stopped
+    return dict(stats)
 
 
 def metrics_from(name: str, uuid: str, stats: Mapping[str, Any], timestamp: float) -> Metrics:

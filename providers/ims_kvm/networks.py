@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
     from ims_core.models import Interface
+    from ims_kvm.connection import Link
 
 __all__ = ["HostEntry", "Networks", "is_managed"]
 
@@ -61,15 +62,15 @@ def is_managed(network: str) -> bool:
 class Networks:
     """The networks of one connection."""
 
-    def __init__(self, connection: libvirt.virConnect, default: str) -> None:
+    def __init__(self, link: Link, default: str) -> None:
         """Nothing is asked yet.
 
         Args:
-            connection: Where they are.
+            link: To the libvirt that has them.
             default: The network of cards that name none.
         """
         self.default = default
-        self._connection = connection
+        self._link = link
 
     def complete(self, card: Interface, macs: Collection[str] = ()) -> Interface:
         """A card with its network, and for static addresses prefix, gateways and name servers.
@@ -152,7 +153,7 @@ class Networks:
 
     def _lookup(self, name: str) -> libvirt.virNetwork:
         try:
-            return self._connection.networkLookupByName(name)
+            return self._link.live.networkLookupByName(name)
         except libvirt.libvirtError as error:
             if error.get_error_code() not in (
                 libvirt.VIR_ERR_NO_NETWORK,

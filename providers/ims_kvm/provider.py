@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-import time
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import libvirt
 
-from ims_bootparams.receipt import parse_receipt
 from ims_core.errors import ConflictError, InvalidError, NotFoundError
-from ims_core.models import VM, Carrier, CarrierLimits, Features, Host, State
+from ims_core.models import VM, Carrier, CarrierLimits, Features, Host
 from ims_core.spi import NOTHING_KNOWN, Discarded, Provider
-from ims_kvm import checks
+from ims_kvm import checks, inspection, metrics
 from ims_kvm.acceleration import kvm_usable
 from ims_kvm.announce import announced
-from ims_kvm.connection import choose_uri, connect, libvirt_errors
+from ims_kvm.bounded import CALL_SECONDS, bounded, within
+from ims_kvm.connection import Link, choose_uri, libvirt_errors
 from ims_kvm.console import LibvirtConsole
-from ims_kvm.domain import build, cards_of, files_of
-from ims_kvm.evidence import SOURCES, addresses_of
+from ims_kvm.domain import build, files_of
+from ims_kvm.evidence import SOURCES
 from ims_kvm.mark import read_mark, read_storage, write_mark
-from ims_kvm.metrics import GROUPS, metrics_from
 from ims_kvm.networks import Networks
 from ims_kvm.shutdown import shut_down
-from ims_kvm.states import state_of
 from ims_kvm.templates import Templates
 from ims_kvm.undo import discard, power_off, remove_vm, resource_name
 from ims_kvm.volumes import Paths, StoragePool, VolumeNames
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from pydantic import BaseModel
@@ -53,11 +50,6 @@ KIB = 1 << 10
 MIB = 1 << 20
 CONSOLE_BYTES = 64 * KIB
 RECEIPT_BYTES = 64 * KIB
-_LISTED = (
-    libvirt.VIR_DOMAIN_STATS_STATE
-    | libvirt.VIR_DOMAIN_STATS_BALLOON
-    | libvirt.VIR_DOMAIN_STATS_VCPU
-)
 
 
 class KvmProvider(Provider):
@@ -71,11 +63,9 @@ class KvmProvider(Provider):
         receipts=True,
     )
 
-    def __init__(
-        self, connection: libvirt.virConnect, pool: StoragePool, networks: Networks
-    ) -> None:
+    def __init__(self, link: Link, pool: StoragePool, networks: Networks) -> None:
         """Use an open connection; :meth:`open` makes one."""
-        self.connection = connection
+        self._link = link
         self.pool = pool
         self.networks = networks
         self.templates = Templates(pool)
@@ -93,15 +83,17 @@ class KvmProvider(Provider):
     def open(cls, settings: Mapping[str, Any]) -> Self:
         """Connect to libvirt."""
         uri = choose_uri(settings["uri"])
-        connection = connect(uri)
+        link = Link(uri)
         session = uri.partition("?")[0].endswith("/session")
         path = settings["storage_path"] or checks.default_storage_path(session=session)
         network = settings["network"] or ("user" if session else "default")
-        return cls(
-            connection,
-            StoragePool(connection, settings["storage_pool"], path),
-            Networks(connection, network),
-        )
+        pool = StoragePool(link, settings["storage_pool"], path)
+        return cls(link, pool, Networks(link, network))
+
+    @property
+    def connection(self) -> libvirt.virConnect:
+        """The connection to libvirt, made anew if it was lost."""
+        return self._link.live
 
     @property
     def endpoint(self) -> str:
@@ -111,14 +103,17 @@ class KvmProvider(Provider):
 
     def close(self) -> None:
         """Close the connection."""
-        with suppress(libvirt.libvirtError):  # it was lost, or closed before
-            self.connection.close()
+        self._link.close()
 
     def check(self) -> Iterator[Finding]:
         """See :mod:`ims_kvm.checks`."""
         with libvirt_errors("check"):
-            yield from checks.check(self.connection, self.pool, self.networks)
+            yield from within(
+                CALL_SECONDS,
+                lambda: list(checks.check(self.connection, self.pool, self.networks)),
+            )
 
+    @bounded
     def hosts(self) -> Sequence[Host]:
         """The one host behind the connection."""
         with libvirt_errors("host"):
@@ -128,6 +123,7 @@ class KvmProvider(Provider):
 
     # --- making ---
 
+    @bounded
     def prepare(self, spec: VMSpec) -> VMSpec:
         """Complete the cards, and refuse a name or an address that is taken."""
         with libvirt_errors(f"VM {spec.name}"):
@@ -147,6 +143,7 @@ class KvmProvider(Provider):
             cards = tuple(self.networks.complete(card) for card in spec.interfaces)
         return replace(spec, interfaces=cards)
 
+    @bounded
     def plan(self, spec: VMSpec, delivery: Delivery, mark: Mark) -> str:
         """The domain XML."""
         del delivery  # its bytes are a file beside the domain
@@ -155,6 +152,7 @@ class KvmProvider(Provider):
             accelerated = kvm_usable(self.connection)
             return build(spec, mark, self._paths(spec, names), accelerated=accelerated)
 
+    @bounded
     def create(self, spec: VMSpec, delivery: Delivery, mark: Mark, undo: UndoLog) -> None:
         """Reserve its addresses, make its volumes, define the domain."""
         with libvirt_errors(f"VM {spec.name}"):
@@ -176,11 +174,13 @@ class KvmProvider(Provider):
             undo.announce("domain", spec.uuid)
             self.connection.defineXML(xml)
 
+    @bounded
     def write_mark(self, vm: str, mark: Mark) -> None:
         """Set the domain's metadata."""
         with self._domain(vm) as domain:
             write_mark(domain, mark)
 
+    @bounded
     def discard(self, resource: Resource) -> Discarded:
         """See :mod:`ims_kvm.undo`."""
         with libvirt_errors(f"{resource.kind} {resource.name}"):
@@ -188,6 +188,7 @@ class KvmProvider(Provider):
 
     # --- running ---
 
+    @bounded
     def start(self, vm: str, delivery: Delivery | None) -> None:
         """Write the seed, note it in the mark, power on."""
         with self._domain(vm) as domain:
@@ -206,15 +207,17 @@ class KvmProvider(Provider):
         """Press the power button and watch, or pull the plug."""
         with self._domain(vm) as domain:
             if force:
-                power_off(domain)
+                within(CALL_SECONDS, lambda: power_off(domain))
             else:
                 shut_down(self.connection, domain, timeout)
 
+    @bounded
     def delete(self, vm: str) -> None:
         """Remove the domain last: until then its mark tells what else belongs to it."""
         with libvirt_errors(f"VM {vm}"):
             remove_vm(self, vm)
 
+    @bounded
     def set_addresses(self, vm: str, interfaces: Sequence[Interface]) -> Sequence[Interface]:
         """Replace the VM's DHCP host entries."""
         with self._domain(vm) as domain:
@@ -233,6 +236,7 @@ class KvmProvider(Provider):
 
     # --- looking ---
 
+    @bounded
     def inspect(
         self,
         vms: Collection[str] | None = None,
@@ -240,28 +244,19 @@ class KvmProvider(Provider):
         evidence: bool = False,
         known: Mapping[str, Mark] = NOTHING_KNOWN,
     ) -> Sequence[VM]:
-        """One bulk request for states and sizes, one for volumes, one for each unknown mark."""
+        """See :mod:`ims_kvm.inspection`."""
         with libvirt_errors("VMs"):
-            records = self._records(_LISTED, vms)
-            found = [(domain, self._vm(domain, stats, known)) for domain, stats in records]
-            if vms is None:
-                found = list(self._with_problems(found, known))
-            if evidence:
-                return [self._with_evidence(domain, vm) for domain, vm in found]
-            return [vm for _, vm in found]
+            return inspection.inspect(self, vms, evidence=evidence, known=known)
 
     def metrics(self, vms: Collection[str] | None = None) -> Sequence[Metrics]:
-        """One request for all."""
+        """One request for all; see :mod:`ims_kvm.metrics` for a VM that hangs."""
         with libvirt_errors("metrics"):
-            timestamp = time.time()
-            active = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE
-            return [
-                metrics_from(domain.name(), domain.UUIDString(), stats, timestamp)
-                for domain, stats in self._records(GROUPS, vms, active)
-            ]
+            found = metrics.read(self.connection)
+            return [each for each in found if vms is None or each.name in vms or each.uuid in vms]
 
     # --- templates, console ---
 
+    @bounded
     def list_templates(self) -> Sequence[Template]:
         """The templates in the storage pool; none while it does not exist."""
         with libvirt_errors("templates"):
@@ -270,6 +265,7 @@ class KvmProvider(Provider):
             except NotFoundError:
                 return []
 
+    @bounded
     def template_room(self) -> int | None:
         """What is free in the storage pool; unknown while it does not exist."""
         with libvirt_errors("templates"):
@@ -285,6 +281,7 @@ class KvmProvider(Provider):
         with libvirt_errors(f"template {template.name}"):
             self.templates.add(image, template, undo, progress)
 
+    @bounded
     def delete_template(self, name: str) -> None:
         """Remove it unless a VM was made from it."""
         with libvirt_errors(f"template {name}"):
@@ -299,6 +296,7 @@ class KvmProvider(Provider):
                     )
             self.templates.remove(name)
 
+    @bounded
     def console_tail(self, vm: str, lines: int) -> tuple[str, ...]:
         """The end of the console's log."""
         with self._domain(vm) as domain:
@@ -312,6 +310,7 @@ class KvmProvider(Provider):
         kept = [line for line in printable if line.strip()]
         return tuple(kept[len(kept) - min(lines, len(kept)) :])
 
+    @bounded
     def open_console(self, vm: str) -> ConsoleStream:
         """Attach to the serial port."""
         with self._domain(vm) as domain:
@@ -330,7 +329,7 @@ class KvmProvider(Provider):
         name = read_storage(domain)
         if name in ("", self.pool.name):
             return self.pool
-        return StoragePool(self.connection, name, "")
+        return StoragePool(self._link, name, "")
 
     def _exists(self, name: str) -> bool:
         try:
@@ -359,75 +358,3 @@ class KvmProvider(Provider):
             return
         with announced(undo, "dhcp-host", resource_name(card.network, entry, undo.operation)):
             self.networks.add(card.network, entry)
-
-    def _records(
-        self, groups: int, vms: Collection[str] | None, flags: int = 0
-    ) -> list[tuple[libvirt.virDomain, Mapping[str, Any]]]:
-        records = self.connection.getAllDomainStats(groups, flags)
-        return [
-            (domain, stats)
-            for domain, stats in records
-            if vms is None or domain.name() in vms or domain.UUIDString() in vms
-        ]
-
-    def _vm(
-        self, domain: libvirt.virDomain, stats: Mapping[str, Any], known: Mapping[str, Mark]
-    ) -> VM:
-        uuid = domain.UUIDString()
-        reason = stats.get("state.reason", -1)
-        state = state_of(stats.get("state.state", -1), reason)
-        mark = known.get(uuid)
-        if mark is None or not (mark.nonce or reason == libvirt.VIR_DOMAIN_SHUTOFF_UNKNOWN):
-            mark = read_mark(domain)  # it was started since, by the IMS of another store
-        if state is State.STOPPED and mark is not None and _never_started(mark, reason):
-            state = State.DEFINED
-        return VM(
-            name=domain.name(),
-            uuid=uuid,
-            state=state,
-            mark=mark,
-            memory=stats["balloon.maximum"] * KIB if "balloon.maximum" in stats else None,
-            vcpus=stats.get("vcpu.maximum"),
-        )
-
-    def _with_problems(
-        self, found: Iterable[tuple[libvirt.virDomain, VM]], known: Mapping[str, Mark]
-    ) -> Iterator[tuple[libvirt.virDomain, VM]]:
-        """Look which VMs of ours have lost a file; each storage pool is listed once."""
-        files: dict[str, frozenset[str]] = {}
-        for domain, vm in found:
-            if vm.mark is None:
-                yield domain, vm
-                continue
-            pool = self.pool if vm.uuid in known else self.storage_of(domain)
-            if pool.name not in files:
-                files[pool.name] = pool.names(refresh=True)
-            yield domain, replace(vm, problem=_problem(vm, files[pool.name]))
-
-    def _with_evidence(self, domain: libvirt.virDomain, vm: VM) -> VM:
-        receipt = None
-        if vm.mark is not None:
-            names = VolumeNames(vm.name, vm.mark.operation)
-            data = self.storage_of(domain).read(names.receipt, last=RECEIPT_BYTES)
-            receipt = parse_receipt(data)
-        macs = cards_of(domain.XMLDesc()).networks
-        return replace(vm, addresses=addresses_of(domain, macs, receipt), receipt=receipt)
-
-
-def _problem(vm: VM, files: Collection[str]) -> str:
-    """What keeps a VM of ours from starting, or from being trusted, in a few words."""
-    if vm.mark is None:
-        return ""
-    names = VolumeNames(vm.name, vm.mark.operation)
-    lost = [each for each in (names.root, names.seed) if each not in files]
-    return f"lost: {', '.join(lost)}" if lost else ""
-
-
-def _never_started(mark: Mark, reason: int) -> bool:
-    """Whether a VM that is off is only defined.
-
-    libvirt has no reason for the state of a domain that was never started, but neither for any
-    after its daemon was restarted; the nonce in the mark tells those apart. While a create is not
-    finished, the nonce is there before the start.
-    """
-    return reason == libvirt.VIR_DOMAIN_SHUTOFF_UNKNOWN and not (mark.nonce and mark.complete)

@@ -9,6 +9,7 @@ from typing import Any
 import libvirt
 
 from ims_core.errors import DeadlineError
+from ims_kvm.bounded import CALL_SECONDS, within
 
 __all__ = ["shut_down"]
 
@@ -28,7 +29,7 @@ def shut_down(connection: libvirt.virConnect, domain: libvirt.virDomain, timeout
     )
     try:
         end = time.monotonic() + timeout
-        while domain.isActive():
+        while within(CALL_SECONDS, domain.isActive):
             left = end - time.monotonic()
             if left <= 0:
                 raise DeadlineError(
@@ -37,7 +38,7 @@ def shut_down(connection: libvirt.virConnect, domain: libvirt.virDomain, timeout
                     hint="give it more time with --timeout, or take its power away with --force",
                 )
             changed.clear()
-            _press(domain)
+            within(CALL_SECONDS, lambda: _press(domain))
             changed.wait(min(left, PRESS_AGAIN_AFTER))
     finally:
         connection.domainEventDeregisterAny(watch)

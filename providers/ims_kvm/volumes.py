@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from ims_core.spi import Progress
+    from ims_kvm.connection import Link
 
 __all__ = ["Paths", "StoragePool", "VolumeNames"]
 
@@ -78,22 +79,22 @@ class Paths:
 class StoragePool:
     """The storage pool of a kvm pool; every method is one or two requests."""
 
-    def __init__(self, connection: libvirt.virConnect, name: str, path: str) -> None:
+    def __init__(self, link: Link, name: str, path: str) -> None:
         """Nothing is asked yet.
 
         Args:
-            connection: Where the storage pool is.
+            link: To the libvirt that has the storage pool.
             name: Its name.
             path: Where it is made by :meth:`ensure` if it does not exist.
         """
         self.name = name
-        self._connection = connection
+        self._link = link
         self._path = path
 
     def ensure(self) -> None:
         """Make or start the storage pool if it is not there or not active."""
         try:
-            pool = self._connection.storagePoolLookupByName(self.name)
+            pool = self._link.live.storagePoolLookupByName(self.name)
         except libvirt.libvirtError as error:
             if error.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_POOL:
                 raise
@@ -138,7 +139,7 @@ class StoragePool:
         volume = self._lookup(name)
         if volume.info()[1] != len(content):
             volume.resize(len(content), libvirt.VIR_STORAGE_VOL_RESIZE_SHRINK)
-        stream = self._connection.newStream()
+        stream = volume.connect().newStream()
         volume.upload(stream, 0, len(content))
         try:
             for start in range(0, len(content), CHUNK):
@@ -151,8 +152,9 @@ class StoragePool:
     def upload(self, name: str, source: BinaryIO, progress: Progress) -> None:
         """Fill a raw volume from a file."""
         total = os.fstat(source.fileno()).st_size
-        stream = self._connection.newStream()
-        self._lookup(name).upload(stream, 0, total)
+        volume = self._lookup(name)
+        stream = volume.connect().newStream()
+        volume.upload(stream, 0, total)
         done = 0
         try:
             while chunk := source.read(CHUNK):
@@ -175,7 +177,7 @@ class StoragePool:
             return b""
         size = int(volume.info()[1])
         offset = max(0, size - last)
-        stream = self._connection.newStream()
+        stream = volume.connect().newStream()
         volume.download(stream, offset, 0)
         parts = []
         try:
@@ -227,7 +229,7 @@ class StoragePool:
 
     def _pool(self) -> libvirt.virStoragePool:
         try:
-            return self._connection.storagePoolLookupByName(self.name)
+            return self._link.live.storagePoolLookupByName(self.name)
         except libvirt.libvirtError as error:
             if error.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_POOL:
                 raise
@@ -241,7 +243,7 @@ class StoragePool:
         pool = ET.Element("pool", type="dir")
         ET.SubElement(pool, "name").text = self.name
         ET.SubElement(ET.SubElement(pool, "target"), "path").text = self._path
-        made = self._connection.storagePoolDefineXML(ET.tostring(pool, encoding="unicode"))
+        made = self._link.live.storagePoolDefineXML(ET.tostring(pool, encoding="unicode"))
         made.build()
         made.setAutostart(1)
         return made

@@ -6,7 +6,9 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +19,6 @@ from tests.labs.kvm.resources import virsh
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.kvm.conftest import Lab
 
@@ -178,3 +179,36 @@ def test_a_failure_in_the_middle_of_a_create_leaves_nothing(lab: Lab) -> None:
     finally:
         provider.start = start  # type: ignore[method-assign]
     assert lab.leftovers() == before
+
+
+def test_a_qemu_that_hangs_spoils_nothing_for_the_others(lab: Lab) -> None:
+    for name in ("hangs", "sound"):
+        lab.ims.create_vm(name, memory=MEMORY)
+    pid = int(Path("/run/libvirt/qemu/hangs.pid").read_text())
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        assert {vm["name"]: vm["state"] for vm in lab.listed()} == dict.fromkeys(
+            ("hangs", "sound"), "running"
+        )
+        numbers = {each.name: each.cpu_seconds for each in lab.ims.metrics()}
+        assert numbers["hangs"] is None
+        assert numbers["sound"] is not None
+        assert lab.cli("show-vm", "hangs").returncode == 0
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_a_signal_is_heard_while_libvirt_does_not_answer(lab: Lab) -> None:
+    lab.ims.create_vm("hangs", memory=MEMORY)
+    pid = int(Path("/run/libvirt/qemu/hangs.pid").read_text())
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        command = [sys.executable, "-m", "ims_cli", "stop-vm", "hangs", "--timeout", "600"]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as stopping:
+            assert stopping.stderr is not None
+            assert "stopping hangs" in stopping.stderr.readline()
+            stopping.send_signal(signal.SIGTERM)
+            stopping.communicate(timeout=60)
+        assert stopping.returncode == 143
+    finally:
+        os.kill(pid, signal.SIGCONT)

@@ -37,6 +37,9 @@ def spec(*cards: Interface) -> VMSpec:
 def connection() -> Iterator[libvirt.virConnect]:
     connection = libvirt.open("test:///default")
     yield connection
+    for domain in connection.listAllDomains():  # they live as long as the process
+        if domain.name() != "test":
+            domain.undefine()
     connection.close()
 
 
@@ -71,7 +74,8 @@ def test_any_mark_comes_back_as_it_was(**values: Any) -> None:
 
 
 def test_a_mark_is_replaced_in_libvirt(connection: libvirt.virConnect) -> None:
-    domain = connection.lookupByName("test")
+    xml = "<domain type='test'><name>t</name><memory>8</memory><os><type>hvm</type></os></domain>"
+    domain = connection.defineXML(xml)
     assert read_mark(domain) is None
     for complete in (False, True):
         mark = Mark("store", "operation", UUID, complete=complete, template="tiny")

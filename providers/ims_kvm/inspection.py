@@ -1,0 +1,123 @@
+"""VMs as libvirt shows them.
+
+For all VMs at once: one request for the states, and for VMs of ours one for each storage pool in
+use; a mark costs a request of its own unless the caller knows it. For VMs that are named: their
+sizes too, and the evidence if it is asked for.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import libvirt
+
+from ims_bootparams.receipt import parse_receipt
+from ims_core.errors import ImsError
+from ims_core.models import VM, State
+from ims_kvm.domain import cards_of
+from ims_kvm.evidence import addresses_of
+from ims_kvm.mark import read_mark
+from ims_kvm.states import state_of
+from ims_kvm.volumes import VolumeNames
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from ims_core.models import Mark
+    from ims_kvm.provider import KvmProvider
+    from ims_kvm.volumes import StoragePool
+
+__all__ = ["inspect"]
+
+KIB = 1024
+RECEIPT_BYTES = 64 * KIB
+
+
+def inspect(
+    provider: KvmProvider,
+    vms: Collection[str] | None,
+    *,
+    evidence: bool,
+    known: Mapping[str, Mark],
+) -> list[VM]:
+    """The VMs that are there; one that goes away meanwhile is left out."""
+    # Only the state: every other group of statistics waits for each QEMU's monitor.
+    records = provider.connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE)
+    files = _Files()
+    found = []
+    for domain, stats in records:
+        if vms is not None and domain.name() not in vms and domain.UUIDString() not in vms:
+            continue
+        try:
+            vm = _vm(domain, stats["state.state"], stats["state.reason"], known)
+            if vm.mark is not None and vms is None:
+                pool = provider.pool if vm.uuid in known else provider.storage_of(domain)
+                vm = replace(vm, problem=files.problem(vm.name, vm.mark, pool))
+            if vms is not None:
+                vm = _with_sizes(domain, vm)
+            if evidence:
+                vm = _with_evidence(provider, domain, vm)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                raise
+            continue
+        found.append(vm)
+    return found
+
+
+class _Files:
+    """What lies in the storage pools, each of which is listed once."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, frozenset[str] | None] = {}
+
+    def problem(self, name: str, mark: Mark, pool: StoragePool) -> str:
+        """What keeps a VM of ours from starting, in a few words."""
+        if pool.name not in self._names:
+            self._names[pool.name] = None
+            with suppress(ImsError, libvirt.libvirtError):
+                self._names[pool.name] = pool.names(refresh=True)
+        files = self._names[pool.name]
+        if files is None:
+            return f"its storage pool {pool.name} cannot be read"
+        names = VolumeNames(name, mark.operation)
+        lost = [each for each in (names.root, names.seed) if each not in files]
+        return f"lost: {', '.join(lost)}" if lost else ""
+
+
+def _vm(domain: libvirt.virDomain, state: int, reason: int, known: Mapping[str, Mark]) -> VM:
+    uuid, meaning = domain.UUIDString(), state_of(state, reason)
+    mark = known.get(uuid)
+    if mark is None or not (mark.nonce or reason == libvirt.VIR_DOMAIN_SHUTOFF_UNKNOWN):
+        mark = read_mark(domain)  # it was started since, by the IMS of another store
+    if meaning is State.STOPPED and mark is not None and _never_started(mark, reason):
+        meaning = State.DEFINED
+    return VM(domain.name(), uuid, meaning, mark)
+
+
+def _never_started(mark: Mark, reason: int) -> bool:
+    """Whether a VM that is off is only defined.
+
+    libvirt has no reason for the state of a domain that was never started, but neither for any
+    after its daemon was restarted; the nonce in the mark tells those apart. While a create is not
+    finished, the nonce is there before the start.
+    """
+    return reason == libvirt.VIR_DOMAIN_SHUTOFF_UNKNOWN and not (mark.nonce and mark.complete)
+
+
+def _with_sizes(domain: libvirt.virDomain, vm: VM) -> VM:
+    _, memory, _, vcpus, _ = domain.info()
+    return replace(vm, memory=memory * KIB, vcpus=vcpus)
+
+
+def _with_evidence(provider: KvmProvider, domain: libvirt.virDomain, vm: VM) -> VM:
+    receipt = None
+    if vm.mark is not None:
+        names = VolumeNames(vm.name, vm.mark.operation)
+        with suppress(ImsError):  # its storage is gone; the rest can still be told
+            data = provider.storage_of(domain).read(names.receipt, last=RECEIPT_BYTES)
+            receipt = parse_receipt(data)
+    macs = cards_of(domain.XMLDesc()).networks
+    return replace(vm, addresses=addresses_of(domain, macs, receipt), receipt=receipt)
