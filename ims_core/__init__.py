@@ -58,7 +58,7 @@ if TYPE_CHECKING:
         VMSpec,
         Wait,
     )
-    from ims_core.service import Ims, Phase
+    from ims_core.service import Event, Ims, Phase
     from ims_core.spi import Console, ConsoleLog, Discarded, Provider, TemplateStore, UndoLog
 
 _HOMES = {
@@ -71,7 +71,7 @@ _HOMES = {
         "Address Carrier CarrierLimits Context Delivery Features File Finding Host Interface "
         "ItemResult Mark Metrics Receipt Resource Script State Template User VM VMSpec Wait"
     ),
-    "ims_core.service": "Ims Phase",
+    "ims_core.service": "Event Ims Phase",
     "ims_core.spi": "Console ConsoleLog Discarded Provider TemplateStore UndoLog",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
@@ -93,6 +93,7 @@ __all__ = [
     "DeadlineError",
     "Delivery",
     "Discarded",
+    "Event",
     "Features",
     "File",
     "Finding",

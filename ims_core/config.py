@@ -141,6 +141,8 @@ def _parse(document: Mapping[str, Any]) -> Config:
         raise ConfigError("pools must be a table: [pools.NAME]")
     pools = {name: _parse_pool(name, table) for name, table in tables.items()}
     default = document.get("default_pool", "")
+    if not isinstance(default, str):
+        raise ConfigError("default_pool must be a string: the name of a pool")
     if default and default not in pools:
         raise ConfigError(f"default_pool {default!r} is not one of the pools")
     return Config(pools, default)

@@ -8,10 +8,10 @@ hypervisor cannot give is ``None``, never 0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -246,6 +246,15 @@ class Template:
     min_memory: int = 0
     source: str = ""
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """A template out of its manifest; fields that a newer IMS added are ignored.
+
+        Raises:
+            ValueError: A field is missing or has the wrong type.
+        """
+        return cls(**_known(cls, values))
+
 
 @dataclass(frozen=True, slots=True)
 class VMSpec:
@@ -280,8 +289,9 @@ class Mark:
     Attributes:
         store: Id of the store that made the VM.
         operation: Id of the operation that made it; part of the name of everything it made.
-        vm: Our UUID of the VM.
+        vm: Our UUID of the VM. A mark that names another VM was copied, and does not count.
         complete: False until ``create-vm`` has done all it does.
+        owner: Who made it, for people.
         template: Name of the template.
         digest: Of the context delivered last.
         nonce: Of the last start; empty when it was never started.
@@ -291,9 +301,31 @@ class Mark:
     operation: str
     vm: str
     complete: bool = False
+    owner: str = ""
     template: str = ""
     digest: str = ""
     nonce: str = ""
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """A mark out of plain data; fields that a newer IMS added are ignored.
+
+        Raises:
+            ValueError: A field is missing or has the wrong type.
+        """
+        return cls(**_known(cls, values))
+
+
+def _known(cls: type[Template | Mark], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a class among the values, each of its declared type."""
+    kinds = {"str": str, "int": int, "bool": bool}
+    known = {each.name: values[each.name] for each in fields(cls) if each.name in values}
+    for each in fields(cls):
+        if each.name not in known and each.default is MISSING:
+            raise ValueError(f"{cls.__name__} has no {each.name}")
+        if each.name in known and type(known[each.name]) is not kinds[str(each.type)]:
+            raise ValueError(f"{cls.__name__}.{each.name} is no {each.type}")
+    return known
 
 
 # --- What a provider reports --------------------------------------------------------------------

@@ -67,9 +67,9 @@ def plugins(group: str) -> list[Plugin]:
             broken = f"declared by {_owners(group, point.name)}; uninstall one of them"
         else:
             try:
-                loaded = point.load()
-            except Exception as error:  # noqa: BLE001 - a foreign module may raise anything
-                broken = f"{type(error).__name__}: {error}"
+                loaded = _checked(group, point.name, point.load())
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a foreign module's own
+                broken, loaded = f"{type(error).__name__}: {error}", None
         found.append(Plugin(point.name, distribution, point.value, broken, loaded))
     return found
 
@@ -79,12 +79,16 @@ def _load(group: str, kind: str, name: str) -> Any:
     from stevedore.exception import MultipleMatches, NoMatches  # noqa: PLC0415
 
     try:
-        return DriverManager(group, name, on_load_failure_callback=_fail).driver
+        try:
+            found: Any = DriverManager(group, name, on_load_failure_callback=_fail).driver
+        except NoMatches:
+            points = {point.name: point for _, point in _declared(group)}
+            if name not in points:
+                raise
+            found = points[name].load()  # it was installed since stevedore wrote its cache
+        return _checked(group, name, found)
     except NoMatches:
-        points = {point.name: point for _, point in _declared(group)}
-        if name in points:  # installed since stevedore wrote its cache
-            return points[name].load()
-        known = sorted(points)
+        known = sorted({point.name for _, point in _declared(group)})
         raise NotFoundError(
             f"there is no {kind} {name!r}",
             code=f"{kind}-not-found",
@@ -96,13 +100,32 @@ def _load(group: str, kind: str, name: str) -> Any:
             code=f"{kind}-ambiguous",
             hint="uninstall one of them",
         ) from None
-    except _BrokenPluginError as broken:
-        cause = broken.__cause__
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a foreign module's own
+        cause = error.__cause__ if isinstance(error, _BrokenPluginError) else error
         raise ConfigError(
             f"{kind} {name!r} cannot be loaded: {type(cause).__name__}: {cause}",
             code=f"{kind}-broken",
             hint=f"pip install 'ims[{name}]', or reinstall {_owners(group, name)}",
         ) from cause
+
+
+def _checked(group: str, name: str, found: Any) -> Any:
+    """What a plugin's entry point must be; raises TypeError with what it is not."""
+    if group == LAYOUTS:
+        from ims_bootparams.layouts import Layout  # noqa: PLC0415 - not for a listing of providers
+
+        if not isinstance(found, Layout) or found.name != name:
+            raise TypeError(f"it is no Layout named {name!r}")
+    else:
+        from ims_core.spi import Provider  # noqa: PLC0415 - as above
+
+        if not (isinstance(found, type) and issubclass(found, Provider)):
+            raise TypeError("it is no subclass of ims_core.Provider")
+        if missing := sorted(found.__abstractmethods__):
+            raise TypeError(f"it lacks {', '.join(missing)}")
+        if getattr(found, "name", None) != name:
+            raise TypeError(f"its name is not {name!r}")
+    return found
 
 
 class _BrokenPluginError(Exception):

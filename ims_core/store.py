@@ -34,7 +34,7 @@ _CREATE = (
         uuid TEXT PRIMARY KEY, pool TEXT NOT NULL, name TEXT NOT NULL,
         layout TEXT NOT NULL, carrier TEXT NOT NULL, context TEXT NOT NULL, mark TEXT NOT NULL
     )""",
-    "CREATE TABLE settings (digest TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    "CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
 )
 _LOCK_SECONDS = 10.0
 
@@ -87,13 +87,19 @@ class Store:
         if not rows:
             return None
         uuid, pool, name, layout, carrier, context, mark = rows[0]
-        known = Mark(**json.loads(mark))
+        known = Mark.from_dict(json.loads(mark))
         return Intent(uuid, pool, name, layout, carrier, context_from_json(context), known)
+
+    def intents(self, pool: str) -> list[Intent]:
+        """What every VM of a pool is meant to be told."""
+        uuids = self._run("SELECT uuid FROM vms WHERE pool = ?", pool)
+        found = (self.intent(uuid) for (uuid,) in uuids)
+        return [each for each in found if each is not None]
 
     def marks(self, pool: str) -> dict[str, Mark]:
         """The marks of the complete VMs of a pool, by UUID, as this store last wrote them."""
         rows = self._run("SELECT uuid, mark FROM vms WHERE pool = ?", pool)
-        marks = {uuid: Mark(**json.loads(mark)) for uuid, mark in rows}
+        marks = {uuid: Mark.from_dict(json.loads(mark)) for uuid, mark in rows}
         return {uuid: mark for uuid, mark in marks.items() if mark.complete}
 
     def save_intent(self, intent: Intent) -> None:
@@ -118,14 +124,14 @@ class Store:
         """Drop a VM; idempotent."""
         self._run("DELETE FROM vms WHERE uuid = ?", uuid)
 
-    def settings(self, digest: str) -> dict[str, Any] | None:
-        """Settings that were validated before, by the digest of what they were made from."""
-        rows = self._run("SELECT value FROM settings WHERE digest = ?", digest)
+    def settings(self, key: str) -> dict[str, Any] | None:
+        """Settings that were validated before, by what they were made from."""
+        rows = self._run("SELECT value FROM settings WHERE key = ?", key)
         return dict(json.loads(rows[0][0])) if rows else None
 
-    def save_settings(self, digest: str, value: Mapping[str, Any]) -> None:
+    def save_settings(self, key: str, value: Mapping[str, Any]) -> None:
         """Remember validated settings."""
-        self._run("REPLACE INTO settings (digest, value) VALUES (?, ?)", digest, json.dumps(value))
+        self._run("REPLACE INTO settings (key, value) VALUES (?, ?)", key, json.dumps(value))
 
     def _run(self, statement: str, *values: str) -> list[tuple[Any, ...]]:
         with self._lock, self._errors():

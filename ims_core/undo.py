@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ims_core.errors import ImsError
 from ims_core.models import Resource
+from ims_core.spi import Discarded
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +54,10 @@ class Undo:
                 break
             self.announced.pop()
             try:
-                provider.discard(resource)
-            except ImsError as error:
+                found = provider.discard(resource)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the rest must still go
                 left.append(f"{resource.kind} {resource.name}: {error}")
+            else:
+                if found is Discarded.NOT_OURS:
+                    left.append(f"{resource.kind} {resource.name}: somebody else's, left as it is")
         return left

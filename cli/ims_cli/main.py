@@ -38,7 +38,7 @@ def _run(arguments: list[str], cancellation: Cancellation) -> int:
             arguments or ["--help"], prog_name="ims", standalone_mode=False, obj=cancellation
         )
     except SystemExit as leaving:  # click's answer to a reader that went away
-        status = leaving.code
+        status = leaving.code if isinstance(leaving.code, int | None) else 1
     return status if isinstance(status, int) else 0
 
 

@@ -42,9 +42,6 @@ Data = dict[str, Any]
 def vm_data(vm: VM) -> Data:
     """A VM as a list shows it: flat."""
     mark = vm.mark
-    problem = vm.problem
-    if mark and not mark.complete and not problem:
-        problem = "its creation did not finish, or still goes on"
     return {
         "name": vm.name,
         "uuid": vm.uuid,
@@ -55,7 +52,7 @@ def vm_data(vm: VM) -> Data:
         "template": (mark.template or None) if mark else None,
         "memory_bytes": vm.memory,
         "vcpus": vm.vcpus,
-        "problem": problem or None,
+        "problem": vm.problem or None,
     }
 
 
@@ -84,7 +81,7 @@ def receipt_data(vm: VM) -> Data | None:
     return {
         "digest": receipt.digest,
         "ready": vm.mark is not None and not problem,
-        "problem": problem or None,
+        "problem": vm.problem or None,
         "items": [
             {"name": item.name, "ok": item.ok, "message": item.message or None}
             for item in receipt.items

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from typing import TYPE_CHECKING
 
@@ -66,6 +65,8 @@ class Reporter:
             self._line(text)
 
     def _redraw(self, text: str, percent: str) -> None:
+        import shutil  # noqa: PLC0415 - only on a terminal
+
         room = shutil.get_terminal_size().columns - len(percent) - 1
         self._open_line = clip(harmless(text), room) + percent
         say(_CLEAR_LINE + self._open_line, end="")

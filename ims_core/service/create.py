@@ -5,7 +5,11 @@ Whatever fails on the way is undone: everything the provider announced is discar
 
 from __future__ import annotations
 
+import os
+import socket
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from getpass import getuser
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -13,6 +17,7 @@ from ims_bootparams.validation import check_context
 from ims_core.errors import ImsError, InvalidError, NotFoundError
 from ims_core.models import Context, Delivery, Interface, Mark, Template, VMSpec, Wait
 from ims_core.names import check_name, make_up_name
+from ims_core.service.addresses import refuse_promised
 from ims_core.service.delivery import check_wait, choose, deliver
 from ims_core.service.events import Event, Phase
 from ims_core.service.macs import mac_for
@@ -70,6 +75,9 @@ def prepare(session: Session, order: Order) -> Prepared:
     layout, carrier = choose(features, template.layout, layout=order.layout, carrier=order.carrier)
     check_wait(order.wait, layout, features)
     spec = session.provider.prepare(_spec(order, template))
+    refuse_promised(
+        session, spec.uuid, [each for card in spec.interfaces for each in card.addresses]
+    )
     context = replace(
         order.context,
         instance_id=spec.uuid,
@@ -80,6 +88,7 @@ def prepare(session: Session, order: Order) -> Prepared:
     delivery = deliver(context, layout, carrier, features)
     mark = Mark(
         store=session.store.id,
+        owner=_whoami(),
         operation=uuid4().hex[:16],
         vm=spec.uuid,
         template=template.name,
@@ -115,8 +124,10 @@ def create(session: Session, order: Order, deadline: Deadline) -> VM:
         session.tell(
             Event(Phase.CREATE, f"creating {spec.name} from template {spec.template.name}")
         )
+        deadline.check("nothing was made yet")
         session.provider.create(spec, ready.delivery, mark, undo)
         if order.wait is not Wait.DEFINED:
+            deadline.check(f"{spec.name} was created but not started")
             session.tell(Event(Phase.START, f"starting {spec.name}"))
             session.provider.start(spec.uuid, ready.delivery)
         expected = Expected(ready.delivery.digest, ready.delivery.nonce)
@@ -127,7 +138,7 @@ def create(session: Session, order: Order, deadline: Deadline) -> VM:
     except BaseException as error:
         _undo(session, ready, undo, error)
         raise
-    session.tell(Event(Phase.DONE, f"{spec.name} is {order.wait}"))
+    session.report(Event(Phase.DONE, f"{spec.name} is {order.wait}"))
     return replace(vm, mark=complete, pool=session.pool.name)
 
 
@@ -184,17 +195,27 @@ def _spec(order: Order, template: Template) -> VMSpec:
     )
 
 
+def _whoami() -> str:
+    """Who runs this process, for the people who find the VM."""
+    try:
+        user = getuser()
+    except (KeyError, OSError):
+        user = str(os.getuid())  # a user without a name, as in a container
+    return f"{user}@{socket.gethostname()}"
+
+
 def _undo(session: Session, ready: Prepared, undo: Undo, error: BaseException) -> None:
     """Leave nothing of the VM; what must be left is named in the error."""
-    session.tell(Event(Phase.ROLL_BACK, f"removing what was made of {ready.spec.name}"))
+    session.report(Event(Phase.ROLL_BACK, f"removing what was made of {ready.spec.name}"))
     deadline = Deadline(ROLL_BACK_SECONDS)
     left = undo.roll_back(session.provider, expired=lambda: deadline.expired)
     if not left:
-        session.store.forget(ready.spec.uuid)
+        with suppress(ImsError):  # the error that is on its way matters more
+            session.store.forget(ready.spec.uuid)
     if isinstance(error, ImsError):
         error.vm = error.vm or ready.spec.name
         error.pool = error.pool or session.pool.name
         error.operation = error.operation or undo.operation
         error.details += tuple(f"left behind: {each}" for each in left)
     told = f"left behind: {'; '.join(left)}" if left else "nothing was left behind"
-    session.tell(Event(Phase.ROLL_BACK, told, warning=bool(left)))
+    session.report(Event(Phase.ROLL_BACK, told, warning=bool(left)))

@@ -70,12 +70,5 @@ def deliver(context: Context, layout: Layout, carrier: Carrier, features: Featur
     digest = digest_of(files)
     nonce = token_hex(8)
     files[NONCE_FILE] = f"{nonce}\n".encode()
-    medium = build_iso(files, layout.label)
-    limit = features.carriers[carrier].max_bytes
-    if len(medium) > limit:
-        raise InvalidError(
-            f"the context needs {len(medium)} bytes, and carrier {carrier} holds {limit}",
-            code="context-too-large",
-            hint="deliver large files by other means, and only their address in the context",
-        )
+    medium = build_iso(files, layout.label, limit=features.carriers[carrier].max_bytes)
     return Delivery(layout.name, carrier, digest, nonce, medium)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Self
 
 from ims_core.config import load_config, state_dir
 from ims_core.models import Context, Wait
-from ims_core.service import lifecycle
 from ims_core.service.events import Event, Phase, ignore
 from ims_core.service.session import Session, open_session
 from ims_core.service.waiting import CONSOLE_LINES, Deadline
@@ -53,7 +52,7 @@ class Ims:
         self.state = state or state_dir()
         self._tell = progress
         self._store: Store | None = None
-        self._sessions: dict[str, Session] = {}
+        self._sessions: dict[tuple[str, str], Session] = {}
         self._lock = Lock()
 
     def close(self) -> None:
@@ -82,12 +81,13 @@ class Ims:
         """The pool that is meant, with its provider open: for what this class has no verb for."""
         wanted = self.config.pool(name=pool, provider=provider)
         with self._lock:
-            if wanted.name not in self._sessions:
+            key = (wanted.provider, wanted.name)
+            if key not in self._sessions:
                 opened = open_session(wanted, self._opened_store(), self._tell)
-                self._sessions[wanted.name] = opened
+                self._sessions[key] = opened
                 if wanted.name not in self.config.pools:
                     self._tell(Event(Phase.CONNECT, opened.provider.endpoint))
-            return self._sessions[wanted.name]
+            return self._sessions[key]
 
     # --- VMs ---
 
@@ -175,6 +175,8 @@ class Ims:
             ConflictError: It is running already.
         """
         session = self.session(provider=provider, pool=pool)
+        from ims_core.service import lifecycle  # noqa: PLC0415 - not for a listing
+
         return lifecycle.start(session, name, Wait(wait), Deadline(timeout))
 
     def stop_vm(
@@ -192,11 +194,15 @@ class Ims:
             DeadlineError: The guest did not stop in time; it keeps running.
         """
         session = self.session(provider=provider, pool=pool)
+        from ims_core.service import lifecycle  # noqa: PLC0415 - not for a listing
+
         lifecycle.stop(session, name, force=force, deadline=Deadline(timeout))
 
     def delete_vm(self, name: str, *, provider: str = "", pool: str = "") -> None:
         """Remove a VM, running or not, and everything that was made for it."""
         session = self.session(provider=provider, pool=pool)
+        from ims_core.service import lifecycle  # noqa: PLC0415 - not for a listing
+
         lifecycle.delete(session, name)
 
     def list_vms(
@@ -212,6 +218,8 @@ class Ims:
         """One VM with its addresses, its last receipt, and what is pending for its next start."""
         session = self.session(provider=provider, pool=pool)
         vm = session.find(name, evidence=True)
+        from ims_core.service import lifecycle  # noqa: PLC0415 - not for a listing
+
         pending = lifecycle.pending_addresses(vm, session.store.intent(vm.uuid))
         return replace(_told(vm, session), pending=pending)
 
@@ -220,12 +228,17 @@ class Ims:
     ) -> list[Metrics]:
         """Counters of the running VMs that IMS made, or of the named ones, by one request."""
         session = self.session(provider=provider, pool=pool)
-        known = session.store.marks(session.pool.name)
-        found = session.provider.inspect(names or None, known=known)
-        for name in names:
-            session.require_ours(name, found)
-        ours = {vm.uuid for vm in found if vm.mark is not None}
-        return [each for each in session.provider.metrics() if each.uuid in ours]
+        found = session.provider.metrics(names or None)
+        ours = set(session.store.marks(session.pool.name))
+        clear = {each for metrics in found if metrics.uuid in ours for each in _names_of(metrics)}
+        # The rest is of another store, foreign, not running, or not there at all.
+        doubtful = {each.uuid for each in found} - ours | set(names) - clear
+        if doubtful:
+            looked_at = session.provider.inspect(doubtful)
+            for name in set(names) - clear:
+                session.require_ours(name, looked_at)
+            ours |= {vm.uuid for vm in looked_at if vm.mark is not None}
+        return [each for each in found if each.uuid in ours]
 
     # --- addresses and console ---
 
@@ -249,6 +262,8 @@ class Ims:
             ConflictError: ``address-taken``.
         """
         session = self.session(provider=provider, pool=pool)
+        from ims_core.service import lifecycle  # noqa: PLC0415 - not for a listing
+
         return lifecycle.set_addresses(session, name, addresses, card)
 
     def open_console(self, name: str, *, provider: str = "", pool: str = "") -> ConsoleStream:
@@ -344,3 +359,7 @@ def _told(vm: VM, session: Session) -> VM:
     if vm.mark is not None and not vm.mark.complete:
         problem = problem or "its create was not finished"
     return replace(vm, pool=session.pool.name, problem=problem)
+
+
+def _names_of(metrics: Metrics) -> tuple[str, str]:
+    return metrics.name, metrics.uuid

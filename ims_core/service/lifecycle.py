@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ims_bootparams.validation import check_context
-from ims_core.errors import InvalidError, NotFoundError
+from ims_core.errors import ImsError, InvalidError, NotFoundError
 from ims_core.models import Carrier, State, Wait
 from ims_core.registry import layout as load_layout
+from ims_core.service.addresses import readdressed, refuse_promised
 from ims_core.service.delivery import check_wait, deliver, digest_for
 from ims_core.service.events import Event, Phase
 from ims_core.service.waiting import Deadline, Expected, wait_for
@@ -30,15 +32,20 @@ _OFF = (State.DEFINED, State.STOPPED, State.CRASHED)
 def start(session: Session, name: str, wait: Wait, deadline: Deadline) -> VM:
     """Start a VM with a fresh delivery of its context; one whose context is lost as it is."""
     vm, mark = session.find_ours(name)
-    delivery = _next_delivery(session, session.store.intent(vm.uuid), wait)
-    session.tell(Event(Phase.START, f"starting {vm.name}"))
-    session.provider.start(vm.uuid, delivery)
+    with session.locks.of(vm.uuid):
+        intent = session.store.intent(vm.uuid)
+        delivery = _next_delivery(session, intent, wait)
+        session.tell(Event(Phase.START, f"starting {vm.name}"))
+        if intent is not None:
+            # What was set while it ran is reserved from now on instead of what it had.
+            session.provider.set_addresses(vm.uuid, intent.context.interfaces)
+        session.provider.start(vm.uuid, delivery)
     expected = Expected("", "")
     if delivery is not None:
         expected = Expected(delivery.digest, delivery.nonce)
         session.store.save_mark(replace(mark, digest=delivery.digest, nonce=delivery.nonce))
     vm = wait_for(session, vm.uuid, wait, expected, deadline)
-    session.tell(Event(Phase.DONE, f"{vm.name} is {wait}"))
+    session.report(Event(Phase.DONE, f"{vm.name} is {wait}"))
     return replace(vm, pool=session.pool.name)
 
 
@@ -46,17 +53,19 @@ def stop(session: Session, name: str, *, force: bool, deadline: Deadline) -> Non
     """Stop a VM: ask the guest and wait, or with ``force`` take the power away."""
     vm, _ = session.find_ours(name)
     session.tell(Event(Phase.STOP, f"{'powering off' if force else 'stopping'} {vm.name}"))
-    session.provider.stop(vm.uuid, force=force, timeout=deadline.left)
-    session.tell(Event(Phase.DONE, f"{vm.name} is stopped"))
+    with session.locks.of(vm.uuid):
+        session.provider.stop(vm.uuid, force=force, timeout=deadline.left)
+    session.report(Event(Phase.DONE, f"{vm.name} is stopped"))
 
 
 def delete(session: Session, name: str) -> None:
     """Remove a VM and all that was made for it."""
     vm, _ = session.find_ours(name)
     session.tell(Event(Phase.DELETE, f"deleting {vm.name}"))
-    session.provider.delete(vm.uuid)
-    session.store.forget(vm.uuid)
-    session.tell(Event(Phase.DONE, f"{vm.name} is deleted"))
+    with session.locks.of(vm.uuid):
+        session.provider.delete(vm.uuid)
+        session.store.forget(vm.uuid)
+    session.report(Event(Phase.DONE, f"{vm.name} is deleted"))
 
 
 def set_addresses(session: Session, name: str, addresses: Sequence[str], card: int) -> VM:
@@ -65,34 +74,35 @@ def set_addresses(session: Session, name: str, addresses: Sequence[str], card: i
     They reach the guest with its next start; the hypervisor's own network is told at once.
     """
     vm, _ = session.find_ours(name, evidence=True)
-    intent = session.store.intent(vm.uuid)
-    if intent is None:
-        raise NotFoundError(
-            f"the context of VM {vm.name!r} is not in this store, so it cannot be changed",
-            code="context-not-found",
-            vm=vm.name,
-            pool=session.pool.name,
-            hint="use the IMS_STATE that created it",
-        )
-    cards = list(intent.context.interfaces)
-    if not 0 <= card < len(cards):
-        raise InvalidError(
-            f"VM {vm.name!r} has no interface {card}", hint=f"it has 0 to {len(cards) - 1}"
-        )
-    cards[card] = replace(
-        cards[card], addresses=tuple(addresses), gateways=(), nameservers=(), search=()
-    )
-    completed = session.provider.set_addresses(vm.uuid, cards)
-    try:
-        context = replace(intent.context, interfaces=tuple(completed))
-        check_context(context)
-        session.store.save_intent(replace(intent, context=context))
-    except BaseException:
-        session.provider.set_addresses(vm.uuid, intent.context.interfaces)
-        raise
+    with session.locks.of(vm.uuid):
+        intent = session.store.intent(vm.uuid)
+        if intent is None:
+            raise NotFoundError(
+                f"the context of VM {vm.name!r} is not in this store, so it cannot be changed",
+                code="context-not-found",
+                vm=vm.name,
+                pool=session.pool.name,
+                hint="use the IMS_STATE that created it",
+            )
+        cards = list(intent.context.interfaces)
+        if not 0 <= card < len(cards):
+            raise InvalidError(
+                f"VM {vm.name!r} has no interface {card}", hint=f"it has 0 to {len(cards) - 1}"
+            )
+        cards[card] = readdressed(cards[card], addresses)
+        refuse_promised(session, vm.uuid, cards[card].addresses)
+        try:
+            completed = session.provider.set_addresses(vm.uuid, cards)
+            context = replace(intent.context, interfaces=tuple(completed))
+            check_context(context)
+            session.store.save_intent(replace(intent, context=context))
+        except BaseException:
+            with suppress(ImsError):  # the error that is on its way matters more
+                session.provider.set_addresses(vm.uuid, intent.context.interfaces)
+            raise
     vm = replace(vm, pool=session.pool.name, pending=completed[card].addresses or (DHCP,))
     when = "pending until next start" if vm.state not in _OFF else "takes effect at the next start"
-    session.tell(Event(Phase.DONE, f"{', '.join(vm.pending)}: {when}"))
+    session.report(Event(Phase.DONE, f"{', '.join(vm.pending)}: {when}"))
     return vm
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from ims_core.errors import ConfigError, NotFoundError, NotOursError
+from ims_core import __version__
+from ims_core.errors import ConfigError, ConflictError, NotFoundError, NotOursError
 from ims_core.registry import provider_class
 
 if TYPE_CHECKING:
@@ -17,11 +19,25 @@ if TYPE_CHECKING:
 
     from ims_core.config import Pool
     from ims_core.models import VM, Mark
-    from ims_core.service.events import Listener
+    from ims_core.service.events import Event, Listener
     from ims_core.spi import Provider
     from ims_core.store import Store
 
-__all__ = ["Session", "open_session", "validated_settings"]
+__all__ = ["Locks", "Session", "open_session", "validated_settings"]
+
+
+class Locks:
+    """One lock for each VM, for the threads of this process."""
+
+    def __init__(self) -> None:
+        """There are none yet."""
+        self._guard = Lock()
+        self._locks: dict[str, Lock] = {}
+
+    def of(self, uuid: str) -> Lock:
+        """The lock of a VM: held by whoever changes it (spi, sentence 2)."""
+        with self._guard:
+            return self._locks.setdefault(uuid, Lock())
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +48,12 @@ class Session:
     provider: Provider
     store: Store
     tell: Listener
+    locks: Locks
+
+    def report(self, event: Event) -> None:
+        """Tell what cannot be cancelled any more: an exception of the listener is dropped."""
+        with suppress(Exception):
+            self.tell(event)
 
     def find(self, name: str, *, evidence: bool = False) -> VM:
         """A VM by name or UUID.
@@ -64,8 +86,18 @@ class Session:
 
     def _among(self, name: str, found: Sequence[VM]) -> VM:
         for vm in found:
-            if name in (vm.name, vm.uuid):
+            if vm.uuid == name:
                 return vm
+        named = [vm for vm in found if vm.name == name]
+        if len(named) > 1:
+            raise ConflictError(
+                f"{len(named)} VMs are named {name!r} in pool {self.pool.name!r}",
+                code="vm-ambiguous",
+                pool=self.pool.name,
+                hint=f"give the UUID of one: {', '.join(vm.uuid for vm in named)}",
+            )
+        if named:
+            return named[0]
         raise NotFoundError(
             f"there is no VM {name!r} in pool {self.pool.name!r}",
             code="vm-not-found",
@@ -78,20 +110,20 @@ class Session:
 def open_session(pool: Pool, store: Store, tell: Listener) -> Session:
     """Load the pool's provider and connect it."""
     cls = provider_class(pool.provider)
-    return Session(pool, cls.open(validated_settings(cls, pool, store)), store, tell)
+    return Session(pool, cls.open(validated_settings(cls, pool, store)), store, tell, Locks())
 
 
 def validated_settings(cls: type[Provider], pool: Pool, store: Store) -> dict[str, Any]:
     """The pool's settings, validated by the provider's model, every default filled in.
 
     Loading pydantic costs as much as listing a pool's VMs, so the result is kept in the store
-    under a digest of the settings and of the provider's code.
+    under a key that changes with the settings and with the provider's code.
     """
-    digest = _fingerprint(cls, pool)
-    known = store.settings(digest)
+    key = _fingerprint(cls, pool)
+    known = store.settings(key)
     if known is None:
         known = _validate(cls, pool)
-        store.save_settings(digest, known)
+        store.save_settings(key, known)
     return known
 
 
@@ -114,6 +146,6 @@ def _fingerprint(cls: type[Provider], pool: Pool) -> str:
     """Changes with the settings and whenever a file of the provider's package does."""
     module = sys.modules[cls.__module__]
     package = Path(module.__file__).parent if module.__file__ else Path()
-    newest = max((entry.stat().st_mtime_ns for entry in package.glob("*.py")), default=0)
-    parts = [cls.__module__, cls.__qualname__, str(package), newest, pool.settings]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+    newest = max((entry.stat().st_mtime_ns for entry in package.rglob("*.py")), default=0)
+    parts = [__version__, cls.__module__, cls.__qualname__, str(package), newest, pool.settings]
+    return json.dumps(parts, sort_keys=True, default=str)

@@ -14,7 +14,7 @@ from ims_core.service.events import Event, Phase
 from ims_core.service.waiting import Deadline
 from ims_core.spi import TemplateStore, require
 from ims_core.undo import Undo
-from ims_images import check_digest, fetch, file_digest, inspect_image
+from ims_images import check_digest, fetch, file_digest, inspect_image, public_url
 
 if TYPE_CHECKING:
     from ims_core.service.events import Listener
@@ -66,12 +66,13 @@ def import_template(
     room = provider.template_room()
     if room is not None and info.size > room:
         raise CapacityError(
-            f"{source!r} has {info.size} bytes, and pool {session.pool.name!r} has {room} left",
+            f"image {image.name} has {info.size} bytes,"
+            f" and pool {session.pool.name!r} has {room} left",
             code="pool-full",
             pool=session.pool.name,
             hint="free space there, or import it into another pool",
         )
-    digest = _digest(image, sha256, session.tell)
+    digest = _digest(image, sha256, deadline, session.tell)
     template = Template(
         name=name,
         format=info.format,
@@ -81,19 +82,23 @@ def import_template(
         layout=layout,
         default_user=default_user,
         min_memory=min_memory,
-        source=source,
+        source=public_url(source) if "://" in source else source,
     )
     undo = Undo(uuid4().hex[:16])
     try:
-        provider.import_template(image, template, undo, _percent(Phase.UPLOAD, name, session.tell))
+        provider.import_template(
+            image, template, undo, _percent(Phase.UPLOAD, name, session.tell, deadline)
+        )
     except BaseException as error:
-        session.tell(Event(Phase.ROLL_BACK, f"removing what was made of template {name}"))
+        session.report(Event(Phase.ROLL_BACK, f"removing what was made of template {name}"))
         rollback = Deadline(ROLL_BACK_SECONDS)
         left = undo.roll_back(session.provider, expired=lambda: rollback.expired)
         if isinstance(error, ImsError):
             error.details += tuple(f"left behind: {each}" for each in left)
         raise
-    session.tell(Event(Phase.DONE, f"template {name} ({template.format}, {digest})"))
+    if "://" in source:
+        image.unlink(missing_ok=True)  # it is in the pool; what is kept serves only to resume
+    session.report(Event(Phase.DONE, f"template {name} ({template.format}, {digest})"))
     return template
 
 
@@ -105,7 +110,7 @@ def _obtain(source: str, cache: Path, sha256: str, deadline: Deadline, tell: Lis
             cache,
             sha256=sha256,
             timeout=deadline.left,
-            progress=_percent(Phase.FETCH, source, tell),
+            progress=_percent(Phase.FETCH, public_url(source), tell, deadline),
         )
     image = Path(source).expanduser()
     if not image.is_file():
@@ -117,9 +122,10 @@ def _obtain(source: str, cache: Path, sha256: str, deadline: Deadline, tell: Lis
     return image
 
 
-def _digest(image: Path, sha256: str, tell: Listener) -> str:
+def _digest(image: Path, sha256: str, deadline: Deadline, tell: Listener) -> str:
     """The file's digest, checked if one was given, else recorded with a warning."""
-    digest = file_digest(image, progress=_percent(Phase.FETCH, f"digest of {image.name}", tell))
+    progress = _percent(Phase.FETCH, f"digest of {image.name}", tell, deadline)
+    digest = file_digest(image, progress=progress)
     if sha256:
         check_digest(sha256, digest)
         return digest
@@ -128,8 +134,9 @@ def _digest(image: Path, sha256: str, tell: Listener) -> str:
     return digest
 
 
-def _percent(phase: Phase, what: str, tell: Listener) -> Progress:
+def _percent(phase: Phase, what: str, tell: Listener, deadline: Deadline) -> Progress:
     def progress(done: int, total: int | None) -> None:
+        deadline.check(f"{phase} of {what} was at {done} bytes")
         tell(Event(phase, what, 100 * done / total if total else None))
 
     return progress

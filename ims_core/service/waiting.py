@@ -40,6 +40,18 @@ class Deadline:
         """Seconds left, never negative."""
         return max(0.0, self._end - time.monotonic())
 
+    def check(self, so_far: str) -> None:
+        """Raise ``DeadlineError`` when the time is over.
+
+        Args:
+            so_far: How far it came, for the message.
+        """
+        if self.expired:
+            raise DeadlineError(
+                f"{self.seconds:g} s were not enough: {so_far}",
+                hint="give it more time with --timeout",
+            )
+
     @property
     def expired(self) -> bool:
         """Whether the time is over."""

@@ -79,7 +79,7 @@ class Templates:
 
     def _manifests(self) -> list[tuple[Template, Path]]:
         files = self._directory.files("templates", ".json")
-        return [(Template(**json.loads(path.read_bytes())), path) for path in files]
+        return [(Template.from_dict(json.loads(path.read_bytes())), path) for path in files]
 
     def _copy(self, image: Path, target: Path, progress: Progress) -> None:
         size = image.stat().st_size

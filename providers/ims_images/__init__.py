@@ -21,6 +21,7 @@ __all__ = [
     "fetch",
     "file_digest",
     "inspect_image",
+    "public_url",
 ]
 
 _HOMES = {
@@ -30,6 +31,7 @@ _HOMES = {
     "fetch": "ims_images.fetch",
     "file_digest": "ims_images.digest",
     "inspect_image": "ims_images.inspect",
+    "public_url": "ims_images._url",
 }
 
 

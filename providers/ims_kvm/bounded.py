@@ -18,9 +18,12 @@ from ims_core.errors import UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["CALL_SECONDS", "bounded", "within"]
+__all__ = ["CALL_SECONDS", "MAKING_SECONDS", "bounded", "within"]
 
 CALL_SECONDS = 30.0
+"""For what only looks."""
+MAKING_SECONDS = 300.0
+"""For what makes something: it may have to send a medium over a slow line."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -54,18 +57,21 @@ def within(seconds: float, call: Callable[[], R]) -> R:
         ) from None
     except BaseException:
         if not future.done():
-            _settle(future, seconds)
+            _settle(future, min(seconds, CALL_SECONDS))
         raise
 
 
-def bounded(method: Callable[P, R]) -> Callable[P, R]:
-    """A method whose calls end within ``CALL_SECONDS``."""
+def bounded(seconds: float) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A method whose calls end within that time."""
 
-    @wraps(method)
-    def run(*arguments: P.args, **words: P.kwargs) -> R:
-        return within(CALL_SECONDS, lambda: method(*arguments, **words))
+    def decorate(method: Callable[P, R]) -> Callable[P, R]:
+        @wraps(method)
+        def run(*arguments: P.args, **words: P.kwargs) -> R:
+            return within(seconds, lambda: method(*arguments, **words))
 
-    return run
+        return run
+
+    return decorate
 
 
 def _settle(future: Future[R], seconds: float) -> None:

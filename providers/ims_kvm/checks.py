@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import libvirt
 
@@ -24,9 +25,15 @@ SYSTEM_IMAGES = "/var/lib/libvirt/images"
 LITTLE_ROOM = 1 << 30
 
 
-def default_storage_path(*, session: bool) -> str:
-    """Where a storage pool is made when none is configured, as libvirt's own tools do it."""
-    if session:
+def default_storage_path(uri: str) -> str:
+    """Where a storage pool is made when none is configured, as libvirt's own tools do it.
+
+    Empty for somebody's session on another machine, whose home is not known here.
+    """
+    place = urlsplit(uri)
+    if place.path == "/session":
+        if place.hostname:
+            return ""
         return str(Path.home() / ".local/share/libvirt/images")
     return SYSTEM_IMAGES
 
@@ -63,6 +70,7 @@ def _acceleration(connection: libvirt.virConnect) -> Finding:
 def _storage(pool: StoragePool) -> Finding:
     subject = f"storage pool {pool.name}"
     try:
+        pool.names()  # refused while it is not active
         free = pool.free()
     except NotFoundError as error:
         return Finding(subject, str(error), "`ims import-template IMAGE` makes it")

@@ -19,12 +19,14 @@ import libvirt
 from ims_core.errors import (
     AccessDeniedError,
     CapacityError,
+    ConfigError,
     ConflictError,
     HypervisorError,
     ImsError,
     NotFoundError,
     UnavailableError,
 )
+from ims_kvm.bounded import within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -97,28 +99,16 @@ def connect(uri: str) -> libvirt.virConnect:
         AccessDeniedError: This user may not use it.
     """
     _run_event_loop()
-    opened: list[libvirt.virConnect] = []
-    failed: list[Exception] = []
-
-    def attempt() -> None:
-        try:
-            opened.append(libvirt.open(uri))
-        except libvirt.libvirtError as error:
-            failed.append(error)
-
-    # A thread, because a stopped daemon accepts the connection and then says nothing for ever.
-    thread = threading.Thread(target=attempt, name="ims-libvirt-open", daemon=True)
-    thread.start()
-    thread.join(DEAD_AFTER)
-    if failed:
-        with libvirt_errors(uri):
-            raise failed[0]
-    if not opened:
+    try:
+        # Bounded, because a stopped daemon accepts the connection and then says nothing for ever.
+        connection = within(DEAD_AFTER, lambda: libvirt.open(_without_questions(uri)))
+    except libvirt.libvirtError as error:
+        raise _unreachable(uri, error) from error
+    except UnavailableError:
         raise UnavailableError(
             f"libvirt at {uri} did not answer within {DEAD_AFTER} s",
             hint="is its daemon stopped or overloaded? `systemctl status libvirtd` on its host",
-        )
-    connection = opened[0]
+        ) from None
     with suppress(libvirt.libvirtError):  # test:///default has no peer that could stop answering
         connection.setKeepAlive(KEEPALIVE_INTERVAL, KEEPALIVE_COUNT)
     return connection
@@ -133,14 +123,47 @@ def libvirt_errors(subject: str) -> Iterator[None]:
         raise _translate(subject, error) from error
 
 
+def _without_questions(uri: str) -> str:
+    """A URI over SSH that never asks a person anything, for there may be none.
+
+    Raises:
+        ConfigError: It turns the check of host keys off.
+    """
+    base, _, query = uri.partition("?")
+    if "+ssh" not in base.partition(":")[0]:
+        return uri
+    if "no_verify=1" in query.split("&"):
+        raise ConfigError(
+            "the uri turns the check of SSH host keys off (no_verify=1)",
+            hint="add the host's key to known_hosts instead",
+        )
+    return uri if "no_tty=" in query else f"{base}?{query}{'&' if query else ''}no_tty=1"
+
+
+def _unreachable(uri: str, error: libvirt.libvirtError) -> ImsError:
+    text = error.get_error_message() or str(error)
+    lower = text.lower()
+    denied = "permission denied" in lower or "authentication" in lower
+    if denied or error.get_error_code() in _DENIED:
+        return AccessDeniedError(
+            f"{uri}: {text}",
+            hint="add your user to the group libvirt and log in again, or use a session: "
+            "LIBVIRT_DEFAULT_URI=qemu:///session; over SSH, check key and host key",
+        )
+    return _translate(uri, error)
+
+
 def _translate(subject: str, error: libvirt.libvirtError) -> ImsError:
     code, text = error.get_error_code(), error.get_error_message() or str(error)
     message, lower = f"{subject}: {text}", text.lower()
-    if code in _DENIED or "permission denied" in lower or "authentication" in lower:
-        return AccessDeniedError(
+    if code in _DENIED:
+        return AccessDeniedError(message, hint="libvirt's access control refuses it to this user")
+    if "permission denied" in lower:
+        return HypervisorError(
             message,
-            hint="add your user to the group libvirt and log in again, or use a session: "
-            "LIBVIRT_DEFAULT_URI=qemu:///session",
+            code="file-not-accessible",
+            hint="QEMU's user must be able to read the file: look at the modes of its directories,"
+            " and at AppArmor or SELinux",
         )
     if code in _GONE or any(words in lower for words in _LOST):
         return UnavailableError(
@@ -152,8 +175,10 @@ def _translate(subject: str, error: libvirt.libvirtError) -> ImsError:
 
 
 def _default(message: str) -> ImsError:
-    if "already exists" in message:
+    if "domain" in message and "already exists" in message:
         return ConflictError(message, code="vm-exists")
+    if "Active console session exists" in message:
+        return ConflictError(message, code="console-in-use", hint="somebody else is attached")
     return HypervisorError(message)
 
 

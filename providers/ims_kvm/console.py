@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import libvirt
 
+from ims_core.errors import UnavailableError
 from ims_kvm.connection import libvirt_errors
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ _OVER = libvirt.VIR_STREAM_EVENT_ERROR | libvirt.VIR_STREAM_EVENT_HANGUP
 _CHUNK = 4096
 _AGAIN = -2
 _PAUSE = 0.01
+WRITE_SECONDS = 5.0
 
 
 class LibvirtConsole:
@@ -49,14 +51,24 @@ class LibvirtConsole:
         return part
 
     def write(self, data: bytes) -> None:
-        """Send bytes to the guest."""
+        """Send bytes to the guest.
+
+        Raises:
+            UnavailableError: It takes none for ``WRITE_SECONDS``.
+        """
+        deadline = time.monotonic() + WRITE_SECONDS
         with libvirt_errors("console"):
             while data:
+                if time.monotonic() > deadline:
+                    raise UnavailableError(
+                        f"the guest took no input for {WRITE_SECONDS:g} s", code="console-stuck"
+                    )
                 sent = self._stream.send(data)
                 if sent == _AGAIN:  # the guest is slow to read; there is no event to wait for here
                     time.sleep(_PAUSE)
                 else:
                     data = data[sent:]
+                    deadline = time.monotonic() + WRITE_SECONDS
 
     def close(self) -> None:
         """Detach. Idempotent."""

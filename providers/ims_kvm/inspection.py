@@ -54,7 +54,10 @@ def inspect(
             vm = _vm(domain, stats["state.state"], stats["state.reason"], known)
             if vm.mark is not None and vms is None:
                 pool = provider.pool if vm.uuid in known else provider.storage_of(domain)
-                vm = replace(vm, problem=files.problem(vm.name, vm.mark, pool))
+                problem = files.problem(vm.name, vm.mark, pool)
+                if problem and vm.uuid in known:  # perhaps it is elsewhere
+                    problem = files.problem(vm.name, vm.mark, provider.storage_of(domain))
+                vm = replace(vm, problem=problem)
             if vms is not None:
                 vm = _with_sizes(domain, vm)
             if evidence:
@@ -116,7 +119,9 @@ def _with_evidence(provider: KvmProvider, domain: libvirt.virDomain, vm: VM) -> 
     receipt = None
     if vm.mark is not None:
         names = VolumeNames(vm.name, vm.mark.operation)
-        with suppress(ImsError):  # its storage is gone; the rest can still be told
+        with suppress(
+            ImsError, libvirt.libvirtError
+        ):  # its storage is gone; the rest can still be told
             data = provider.storage_of(domain).read(names.receipt, last=RECEIPT_BYTES)
             receipt = parse_receipt(data)
     macs = cards_of(domain.XMLDesc()).networks

@@ -51,15 +51,15 @@ def mark_from(text: str) -> Mark | None:
     """The mark out of its XML; None for anything that is not a mark of ours."""
     try:
         values = dict(fromstring(text).attrib)
-        complete = values.pop("status") == "complete"
-        return Mark(complete=complete, **values)
-    except (ET.ParseError, DefusedXmlException, KeyError, TypeError):
+        return Mark.from_dict({**values, "complete": values.pop("status") == "complete"})
+    except (ET.ParseError, DefusedXmlException, KeyError, ValueError):
         return None
 
 
 def read_mark(domain: libvirt.virDomain) -> Mark | None:
-    """The mark of a domain; None when it has none."""
-    return mark_from(_metadata(domain, NAMESPACE))
+    """The mark of a domain; None when it has none, or that of the domain it was copied from."""
+    mark = mark_from(_metadata(domain, NAMESPACE))
+    return mark if mark is not None and mark.vm == domain.UUIDString() else None
 
 
 def read_storage(domain: libvirt.virDomain) -> str:

@@ -77,11 +77,11 @@ class Networks:
 
         Args:
             card: As the caller gave it.
-            macs: MACs whose entries and leases count as the VM's own.
+            macs: The MACs of a VM that exists; none for one that is to be made.
 
         Raises:
             NotFoundError: ``network-not-found``.
-            ConflictError: ``network-inactive``, ``address-taken``.
+            ConflictError: ``network-inactive``, ``address-taken``, ``mac-taken``.
             InvalidError: ``address-outside-network``.
         """
         card = replace(card, network=card.network or self.default)
@@ -95,6 +95,8 @@ class Networks:
                 code="network-inactive",
                 hint=f"`virsh net-start {card.network}` on the hypervisor's host",
             )
+        if not macs:
+            _refuse_mac(card.mac, facts, card.network)
         if not card.addresses:
             return card
         own = {card.mac, *macs}
@@ -132,6 +134,10 @@ class Networks:
     def add(self, network: str, entry: HostEntry) -> None:
         """Add a host entry."""
         self._update(network, libvirt.VIR_NETWORK_UPDATE_COMMAND_ADD_LAST, entry)
+
+    def replace(self, network: str, entry: HostEntry) -> None:
+        """Replace the host entry of a MAC."""
+        self._update(network, libvirt.VIR_NETWORK_UPDATE_COMMAND_MODIFY, entry)
 
     def remove(self, network: str, entry: HostEntry) -> None:
         """Remove a host entry."""
@@ -229,6 +235,17 @@ def _home(text: str, facts: _Facts, network: str) -> tuple[_Interface, _Interfac
         code="address-outside-network",
         hint="choose an address inside it, or another --network",
     )
+
+
+def _refuse_mac(mac: str, facts: _Facts, network: str) -> None:
+    """Refuse a MAC that a host entry names: it would be taken for that VM's, and removed."""
+    for host in facts.hosts:
+        if mac and host.mac == mac:
+            raise ConflictError(
+                f"MAC {mac} is reserved for {host.name or host.address} on network {network!r}",
+                code="mac-taken",
+                hint="choose another MAC, or none",
+            )
 
 
 def _refuse_taken(

@@ -13,8 +13,8 @@ from ims_core.models import VM, Carrier, CarrierLimits, Features, Host
 from ims_core.spi import NOTHING_KNOWN, Discarded, Provider
 from ims_kvm import checks, inspection, metrics
 from ims_kvm.acceleration import kvm_usable
-from ims_kvm.announce import announced
-from ims_kvm.bounded import CALL_SECONDS, bounded, within
+from ims_kvm.announce import Guarded, announced
+from ims_kvm.bounded import CALL_SECONDS, MAKING_SECONDS, bounded, within
 from ims_kvm.connection import Link, choose_uri, libvirt_errors
 from ims_kvm.console import LibvirtConsole
 from ims_kvm.domain import build, files_of
@@ -85,7 +85,7 @@ class KvmProvider(Provider):
         uri = choose_uri(settings["uri"])
         link = Link(uri)
         session = uri.partition("?")[0].endswith("/session")
-        path = settings["storage_path"] or checks.default_storage_path(session=session)
+        path = settings["storage_path"] or checks.default_storage_path(uri)
         network = settings["network"] or ("user" if session else "default")
         pool = StoragePool(link, settings["storage_pool"], path)
         return cls(link, pool, Networks(link, network))
@@ -113,7 +113,7 @@ class KvmProvider(Provider):
                 lambda: list(checks.check(self.connection, self.pool, self.networks)),
             )
 
-    @bounded
+    @bounded(CALL_SECONDS)
     def hosts(self) -> Sequence[Host]:
         """The one host behind the connection."""
         with libvirt_errors("host"):
@@ -123,7 +123,7 @@ class KvmProvider(Provider):
 
     # --- making ---
 
-    @bounded
+    @bounded(CALL_SECONDS)
     def prepare(self, spec: VMSpec) -> VMSpec:
         """Complete the cards, and refuse a name or an address that is taken."""
         with libvirt_errors(f"VM {spec.name}"):
@@ -143,7 +143,7 @@ class KvmProvider(Provider):
             cards = tuple(self.networks.complete(card) for card in spec.interfaces)
         return replace(spec, interfaces=cards)
 
-    @bounded
+    @bounded(CALL_SECONDS)
     def plan(self, spec: VMSpec, delivery: Delivery, mark: Mark) -> str:
         """The domain XML."""
         del delivery  # its bytes are a file beside the domain
@@ -152,35 +152,22 @@ class KvmProvider(Provider):
             accelerated = kvm_usable(self.connection)
             return build(spec, mark, self._paths(spec, names), accelerated=accelerated)
 
-    @bounded
     def create(self, spec: VMSpec, delivery: Delivery, mark: Mark, undo: UndoLog) -> None:
         """Reserve its addresses, make its volumes, define the domain."""
-        with libvirt_errors(f"VM {spec.name}"):
-            names = VolumeNames(spec.name, undo.operation)
-            paths = self._paths(spec, names)
-            xml = build(spec, mark, paths, accelerated=kvm_usable(self.connection))
-            for card in spec.interfaces:
-                self._reserve(spec, card, undo)
-            with announced(undo, "volume", names.root):
-                self.pool.create_overlay(
-                    names.root, spec.disk, paths.template, spec.template.format
-                )
-            with announced(undo, "volume", names.seed):
-                self.pool.create_raw(names.seed, len(delivery.medium))
-            self.pool.write(names.seed, delivery.medium)
-            for name in (names.console, names.receipt):
-                with announced(undo, "volume", name):
-                    self.pool.create_raw(name, 0)
-            undo.announce("domain", spec.uuid)
-            self.connection.defineXML(xml)
+        guarded = Guarded(undo)
+        try:
+            within(MAKING_SECONDS, lambda: self._create(spec, delivery, mark, guarded))
+        except BaseException:
+            guarded.close()
+            raise
 
-    @bounded
+    @bounded(CALL_SECONDS)
     def write_mark(self, vm: str, mark: Mark) -> None:
         """Set the domain's metadata."""
         with self._domain(vm) as domain:
             write_mark(domain, mark)
 
-    @bounded
+    @bounded(CALL_SECONDS)
     def discard(self, resource: Resource) -> Discarded:
         """See :mod:`ims_kvm.undo`."""
         with libvirt_errors(f"{resource.kind} {resource.name}"):
@@ -188,13 +175,21 @@ class KvmProvider(Provider):
 
     # --- running ---
 
-    @bounded
+    @bounded(MAKING_SECONDS)
     def start(self, vm: str, delivery: Delivery | None) -> None:
         """Write the seed, note it in the mark, power on."""
         with self._domain(vm) as domain:
             if domain.isActive():
                 raise ConflictError(
                     f"VM {domain.name()!r} is running", code="vm-running", vm=domain.name()
+                )
+            if domain.hasManagedSaveImage():
+                raise ConflictError(
+                    f"VM {domain.name()!r} is suspended to disk; it would wake up, not start",
+                    code="vm-suspended",
+                    vm=domain.name(),
+                    hint=f"`virsh start {domain.name()}` wakes it, `virsh managedsave-remove"
+                    f" {domain.name()}` gives its memory up",
                 )
             mark = read_mark(domain)
             if delivery is not None and mark is not None and mark.nonce != delivery.nonce:
@@ -211,13 +206,13 @@ class KvmProvider(Provider):
             else:
                 shut_down(self.connection, domain, timeout)
 
-    @bounded
+    @bounded(MAKING_SECONDS)
     def delete(self, vm: str) -> None:
         """Remove the domain last: until then its mark tells what else belongs to it."""
         with libvirt_errors(f"VM {vm}"):
             remove_vm(self, vm)
 
-    @bounded
+    @bounded(MAKING_SECONDS)
     def set_addresses(self, vm: str, interfaces: Sequence[Interface]) -> Sequence[Interface]:
         """Replace the VM's DHCP host entries."""
         with self._domain(vm) as domain:
@@ -227,16 +222,20 @@ class KvmProvider(Provider):
             for card in completed:
                 wanted = self.networks.reservation(card, name)
                 present = [e for e in self.networks.entries(card.network) if e.mac == card.mac]
-                for entry in present:
-                    if entry != wanted:
-                        self.networks.remove(card.network, entry)
-                if wanted and wanted not in present:
+                if wanted and not present:
                     self.networks.add(card.network, wanted)
+                elif domain.isActive():
+                    continue  # the guest has its address until it is off
+                elif wanted and wanted not in present:
+                    self.networks.replace(card.network, wanted)
+                elif not wanted:
+                    for entry in present:
+                        self.networks.remove(card.network, entry)
             return completed
 
     # --- looking ---
 
-    @bounded
+    @bounded(CALL_SECONDS)
     def inspect(
         self,
         vms: Collection[str] | None = None,
@@ -256,7 +255,7 @@ class KvmProvider(Provider):
 
     # --- templates, console ---
 
-    @bounded
+    @bounded(CALL_SECONDS)
     def list_templates(self) -> Sequence[Template]:
         """The templates in the storage pool; none while it does not exist."""
         with libvirt_errors("templates"):
@@ -265,7 +264,7 @@ class KvmProvider(Provider):
             except NotFoundError:
                 return []
 
-    @bounded
+    @bounded(CALL_SECONDS)
     def template_room(self) -> int | None:
         """What is free in the storage pool; unknown while it does not exist."""
         with libvirt_errors("templates"):
@@ -281,10 +280,12 @@ class KvmProvider(Provider):
         with libvirt_errors(f"template {template.name}"):
             self.templates.add(image, template, undo, progress)
 
-    @bounded
+    @bounded(CALL_SECONDS)
     def delete_template(self, name: str) -> None:
         """Remove it unless a VM was made from it."""
         with libvirt_errors(f"template {name}"):
+            if self.templates.remove_unfinished(name):
+                return
             image = self.templates.image_path(name)
             for domain in self.connection.listAllDomains():
                 if image in files_of(domain.XMLDesc()):
@@ -296,7 +297,7 @@ class KvmProvider(Provider):
                     )
             self.templates.remove(name)
 
-    @bounded
+    @bounded(CALL_SECONDS)
     def console_tail(self, vm: str, lines: int) -> tuple[str, ...]:
         """The end of the console's log."""
         with self._domain(vm) as domain:
@@ -310,7 +311,7 @@ class KvmProvider(Provider):
         kept = [line for line in printable if line.strip()]
         return tuple(kept[len(kept) - min(lines, len(kept)) :])
 
-    @bounded
+    @bounded(CALL_SECONDS)
     def open_console(self, vm: str) -> ConsoleStream:
         """Attach to the serial port."""
         with self._domain(vm) as domain:
@@ -330,6 +331,26 @@ class KvmProvider(Provider):
         if name in ("", self.pool.name):
             return self.pool
         return StoragePool(self._link, name, "")
+
+    def _create(self, spec: VMSpec, delivery: Delivery, mark: Mark, undo: UndoLog) -> None:
+        with libvirt_errors(f"VM {spec.name}"):
+            names = VolumeNames(spec.name, undo.operation)
+            paths = self._paths(spec, names)
+            xml = build(spec, mark, paths, accelerated=kvm_usable(self.connection))
+            for card in spec.interfaces:
+                self._reserve(spec, card, undo)
+            with announced(undo, "volume", names.root):
+                self.pool.create_overlay(
+                    names.root, spec.disk, paths.template, spec.template.format
+                )
+            with announced(undo, "volume", names.seed):
+                self.pool.create_raw(names.seed, len(delivery.medium))
+            self.pool.write(names.seed, delivery.medium)
+            for name in (names.console, names.receipt):
+                with announced(undo, "volume", name):
+                    self.pool.create_raw(name, 0)
+            undo.announce("domain", spec.uuid)
+            self.connection.defineXML(xml)
 
     def _exists(self, name: str) -> bool:
         try:

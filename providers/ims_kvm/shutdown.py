@@ -46,7 +46,8 @@ def shut_down(connection: libvirt.virConnect, domain: libvirt.virDomain, timeout
 
 def _press(domain: libvirt.virDomain) -> None:
     try:
-        domain.shutdown()
+        # Not by the guest agent, whose answer libvirt would wait for as long as it likes.
+        domain.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN)
     except libvirt.libvirtError as error:
         # It stopped in between, or is about to.
         if error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:

@@ -11,7 +11,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from ims_core.errors import ConflictError, ImsError, NotFoundError
+from ims_core.errors import ConflictError, ImageError, ImsError, NotFoundError
 from ims_core.models import Template
 from ims_kvm.announce import announced
 from ims_kvm.volumes import SHARED
@@ -52,12 +52,18 @@ class Templates:
 
     def add(self, image: Path, template: Template, undo: UndoLog, progress: Progress) -> None:
         """Upload an image and publish it."""
-        self._pool.ensure()
+        self._pool.ensure(undo)
         volume = f"{PREFIX}{template.name}-{undo.operation}.{template.format}"
         with announced(undo, "volume", volume):
             self._pool.create_raw(volume, template.size, mode=SHARED)
         with image.open("rb") as source:
-            self._pool.upload(volume, source, progress)
+            sent = self._pool.upload(volume, source, template.size, progress)
+        if sent != template.digest:
+            raise ImageError(
+                f"image {image} changed while it was imported",
+                code="image-changed",
+                hint="import it again when nothing writes to it",
+            )
         manifest = json.dumps(asdict(template) | {"image": volume, "operation": undo.operation})
         name = f"{PREFIX}{template.name}{SUFFIX}"
         with announced(undo, "manifest", f"{name}/{undo.operation}"):
@@ -69,6 +75,11 @@ class Templates:
         _, image = self._manifest(name)
         self._pool.delete(f"{PREFIX}{name}{SUFFIX}")
         self._pool.delete(image)
+
+    def remove_unfinished(self, name: str) -> bool:
+        """Remove a manifest that was never written or cannot be read; false if there is none."""
+        volume = f"{PREFIX}{name}{SUFFIX}"
+        return self._read(volume) is None and self._pool.delete(volume)
 
     def belongs_to(self, volume: str, operation: str) -> bool:
         """Whether a manifest volume was written by that operation, or never written at all."""
@@ -104,7 +115,6 @@ class Templates:
         try:
             values = json.loads(self._pool.read(volume, last=MANIFEST_BYTES))
             image = str(values.pop("image"))
-            values.pop("operation")
-            return Template(**values), image
-        except (ValueError, KeyError, TypeError, AttributeError, ImsError):
+            return Template.from_dict(values), image
+        except (ValueError, KeyError, AttributeError, ImsError):
             return None

@@ -6,6 +6,7 @@ entry when MAC, name and address are those announced.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import libvirt
@@ -14,8 +15,11 @@ from ims_core.spi import Discarded
 from ims_kvm.domain import cards_of
 from ims_kvm.mark import read_mark
 from ims_kvm.networks import HostEntry, is_managed
+from ims_kvm.volumes import VolumeNames
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from ims_core.models import Resource
     from ims_kvm.networks import Networks
     from ims_kvm.provider import KvmProvider
@@ -26,6 +30,7 @@ __all__ = ["discard", "power_off", "remove_vm", "resource_name"]
 _UNDEFINE = (
     libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
     | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+    | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
     | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
 )
 
@@ -43,11 +48,7 @@ def discard(provider: KvmProvider, resource: Resource) -> Discarded:
         return _discard_domain(provider, resource)
     if resource.operation not in resource.name:
         return Discarded.NOT_OURS
-    if resource.kind == "dhcp-host":
-        return _discard_entry(provider.networks, resource)
-    if resource.kind == "manifest":
-        return _discard_manifest(provider, resource)
-    return _discard_volume(provider.pool, resource.name)
+    return _BY_KIND[resource.kind](provider, resource)
 
 
 def remove_vm(provider: KvmProvider, uuid: str) -> None:
@@ -59,10 +60,10 @@ def remove_vm(provider: KvmProvider, uuid: str) -> None:
     power_off(domain)
     _release_addresses(provider.networks, domain)
     if mark is not None:
-        pool = provider.storage_of(domain)
-        for volume in pool.names(refresh=True):
-            if f"-{mark.operation}." in volume:
-                pool.delete(volume)
+        pool, names = provider.storage_of(domain), VolumeNames(domain.name(), mark.operation)
+        present = pool.names(refresh=True)
+        for volume in names.all:
+            _delete_with_older(pool, volume, present)
     domain.undefineFlags(_UNDEFINE)
 
 
@@ -88,7 +89,7 @@ def _release_addresses(networks: Networks, domain: libvirt.virDomain) -> None:
     for mac, network in cards_of(domain.XMLDesc()).networks.items():
         if is_managed(network):
             for entry in networks.entries(network):
-                if entry.mac == mac:
+                if (entry.mac, entry.name) == (mac, domain.name()):
                     networks.remove(network, entry)
 
 
@@ -104,7 +105,8 @@ def _discard_domain(provider: KvmProvider, resource: Resource) -> Discarded:
     return Discarded.REMOVED
 
 
-def _discard_entry(networks: Networks, resource: Resource) -> Discarded:
+def _discard_entry(provider: KvmProvider, resource: Resource) -> Discarded:
+    networks = provider.networks
     network, mac, address, name, _ = resource.name.split("/")
     entry = HostEntry(mac, name, address)
     if entry in networks.entries(network):
@@ -123,11 +125,40 @@ def _discard_manifest(provider: KvmProvider, resource: Resource) -> Discarded:
     return Discarded.REMOVED
 
 
-def _discard_volume(pool: StoragePool, name: str) -> Discarded:
-    """Remove a volume, and with a console's log its older files (``NAME.0``, …)."""
-    found = [
-        each for each in pool.names(refresh=True) if each == name or each.startswith(f"{name}.")
-    ]
+def _discard_pool(provider: KvmProvider, resource: Resource) -> Discarded:
+    """Forget a storage pool that an import made, unless something lies in it by now."""
+    try:
+        pool = provider.connection.storagePoolLookupByName(resource.name.partition("/")[0])
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_POOL:
+            raise
+        return Discarded.ABSENT
+    if pool.isActive():
+        if pool.numOfVolumes():
+            return Discarded.NOT_OURS
+        pool.destroy()
+    pool.undefine()
+    return Discarded.REMOVED
+
+
+def _discard_volume(provider: KvmProvider, resource: Resource) -> Discarded:
+    pool = provider.pool
+    removed = _delete_with_older(pool, resource.name, pool.names(refresh=True))
+    return Discarded.REMOVED if removed else Discarded.ABSENT
+
+
+def _delete_with_older(pool: StoragePool, name: str, present: Collection[str]) -> bool:
+    """Remove a volume, and with a log the older files that virtlogd kept (``NAME.0``, …)."""
+    older = re.compile(re.escape(name) + r"(\.[0-9]+)?")
+    found = [each for each in present if older.fullmatch(each)]
     for each in found:
         pool.delete(each)
-    return Discarded.REMOVED if found else Discarded.ABSENT
+    return bool(found)
+
+
+_BY_KIND = {
+    "volume": _discard_volume,
+    "dhcp-host": _discard_entry,
+    "manifest": _discard_manifest,
+    "storage-pool": _discard_pool,
+}

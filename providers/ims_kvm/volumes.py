@@ -6,22 +6,23 @@ machine. The name of every volume of a VM contains the id of the operation that 
 
 from __future__ import annotations
 
-import os
+import hashlib
 from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import libvirt
 from defusedxml.ElementTree import fromstring
 
-from ims_core.errors import ConflictError, NotFoundError
+from ims_core.errors import ConfigError, ConflictError, NotFoundError
 from ims_kvm.connection import libvirt_errors
 
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-    from ims_core.spi import Progress
+    from ims_core.spi import Progress, UndoLog
     from ims_kvm.connection import Link
 
 __all__ = ["Paths", "StoragePool", "VolumeNames"]
@@ -60,6 +61,11 @@ class VolumeNames:
         return f"{self._base}.receipt"
 
     @property
+    def all(self) -> tuple[str, ...]:
+        """All of them."""
+        return (self.root, self.seed, self.console, self.receipt)
+
+    @property
     def _base(self) -> str:
         return f"{self.name}-{self.operation}"
 
@@ -90,22 +96,25 @@ class StoragePool:
         self.name = name
         self._link = link
         self._path = path
+        self._target = ""
 
-    def ensure(self) -> None:
+    def ensure(self, undo: UndoLog) -> None:
         """Make or start the storage pool if it is not there or not active."""
         try:
             pool = self._link.live.storagePoolLookupByName(self.name)
         except libvirt.libvirtError as error:
             if error.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_POOL:
                 raise
+            undo.announce("storage-pool", f"{self.name}/{undo.operation}")
             pool = self._make()
         if not pool.isActive():
             pool.create()
 
     def path_of(self, volume: str) -> str:
         """Where a volume of that name lies, whether it exists or not."""
-        target = fromstring(self._pool().XMLDesc()).findtext("target/path") or ""
-        return f"{target}/{volume}"
+        if not self._target:
+            self._target = fromstring(self._pool().XMLDesc()).findtext("target/path") or ""
+        return f"{self._target}/{volume}"
 
     def free(self) -> int:
         """Bytes available, as the host's file system says."""
@@ -139,35 +148,11 @@ class StoragePool:
         volume = self._lookup(name)
         if volume.info()[1] != len(content):
             volume.resize(len(content), libvirt.VIR_STORAGE_VOL_RESIZE_SHRINK)
-        stream = volume.connect().newStream()
-        volume.upload(stream, 0, len(content))
-        try:
-            for start in range(0, len(content), CHUNK):
-                stream.send(content[start : start + CHUNK])
-            stream.finish()
-        except BaseException:
-            _abort(stream)
-            raise
+        _send(volume, BytesIO(content), len(content), lambda _done, _total: None)
 
-    def upload(self, name: str, source: BinaryIO, progress: Progress) -> None:
-        """Fill a raw volume from a file."""
-        total = os.fstat(source.fileno()).st_size
-        volume = self._lookup(name)
-        stream = volume.connect().newStream()
-        volume.upload(stream, 0, total)
-        done = 0
-        try:
-            while chunk := source.read(CHUNK):
-                view = memoryview(chunk)
-                while view:
-                    sent = stream.send(bytes(view))
-                    view = view[sent:]
-                done += len(chunk)
-                progress(done, total)
-            stream.finish()
-        except BaseException:
-            _abort(stream)
-            raise
+    def upload(self, name: str, source: BinaryIO, size: int, progress: Progress) -> str:
+        """Fill a raw volume from a file; returns the digest of the bytes that were sent."""
+        return _send(self._lookup(name), source, size, progress)
 
     def read(self, name: str, *, last: int) -> bytes:
         """The last bytes of a volume; empty when it does not exist."""
@@ -240,6 +225,11 @@ class StoragePool:
             ) from error
 
     def _make(self) -> libvirt.virStoragePool:
+        if not self._path:
+            raise ConfigError(
+                f"there is no libvirt storage pool {self.name!r}, and no place to make it",
+                hint="set storage_path in ims.toml: a directory on the hypervisor's host",
+            )
         pool = ET.Element("pool", type="dir")
         ET.SubElement(pool, "name").text = self.name
         ET.SubElement(ET.SubElement(pool, "target"), "path").text = self._path
@@ -267,6 +257,26 @@ def _volume_xml(name: str, size: int, volume_format: str, mode: str = PRIVATE) -
     ET.SubElement(target, "format", type=volume_format)
     ET.SubElement(ET.SubElement(target, "permissions"), "mode").text = mode
     return volume
+
+
+def _send(volume: libvirt.virStorageVol, source: BinaryIO, size: int, progress: Progress) -> str:
+    """Send exactly ``size`` bytes into a volume; a longer source is cut, a shorter one fails."""
+    digest, left = hashlib.sha256(), size
+    stream = volume.connect().newStream()
+    volume.upload(stream, 0, size)
+    try:
+        while chunk := source.read(min(CHUNK, left)):
+            digest.update(chunk)
+            view = memoryview(chunk)
+            while view:
+                view = view[stream.send(bytes(view)) :]
+            left -= len(chunk)
+            progress(size - left, size)
+        stream.finish()
+    except BaseException:
+        _abort(stream)
+        raise
+    return f"sha256:{digest.hexdigest()}"
 
 
 def _abort(stream: libvirt.virStream) -> None:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ims_core.errors import (
+    CancelledError,
     ConflictError,
+    DeadlineError,
+    HypervisorError,
     InvalidError,
     NotFoundError,
     NotOursError,
     UnsupportedError,
 )
 from ims_core.models import Context, File, Interface, Script, State, User
+from ims_core.service import Event, Phase
+from ims_core.spi import Discarded
 from tests.fake.pools import add_foreign, contents
 
 if TYPE_CHECKING:
@@ -237,3 +243,100 @@ def test_a_template_with_vms_is_kept(connect: Connect) -> None:
     with pytest.raises(InvalidError) as missing:
         connect(template="").create_vm("web01")
     assert missing.value.code == "no-templates"
+
+
+def test_a_listener_that_cancels_again_and_again_stops_no_rollback(
+    connect: Connect, pool: Path
+) -> None:
+    before = contents(pool)
+
+    def cancelling(event: Event) -> None:
+        if event.phase in (Phase.START, Phase.ROLL_BACK):
+            raise CancelledError("no more of it")
+
+    ims = connect()
+    ims._tell = cancelling
+    with pytest.raises(CancelledError):
+        ims.create_vm("web01")
+    assert contents(pool) == before
+
+
+def test_a_listener_that_fails_when_all_is_done_undoes_nothing(connect: Connect) -> None:
+    def failing(event: Event) -> None:
+        if event.phase is Phase.DONE:
+            raise RuntimeError("no paper in the printer")
+
+    ims = connect()
+    ims._tell = failing
+    assert ims.create_vm("web01").state is State.RUNNING
+
+
+def test_time_that_is_over_before_the_start_makes_no_vm(connect: Connect, pool: Path) -> None:
+    before = contents(pool)
+    with pytest.raises(DeadlineError):
+        connect().create_vm("web01", timeout=1e-9)
+    assert contents(pool) == before
+
+
+def test_a_name_in_the_form_of_a_uuid_is_refused(connect: Connect) -> None:
+    ims = connect()
+    vm = ims.create_vm("web01")
+    with pytest.raises(InvalidError):
+        ims.create_vm(vm.uuid)
+
+
+def test_what_discard_leaves_is_named(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    ims = connect(fail=["start"])
+    provider = ims.session().provider
+    monkeypatch.setattr(provider, "discard", lambda _resource: Discarded.NOT_OURS)
+    with pytest.raises(HypervisorError) as caught:
+        ims.create_vm("web01")
+    assert any("somebody else's" in line for line in caught.value.details)
+
+
+def test_threads_change_one_vm_one_after_the_other(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ims = connect()
+    ims.create_vm("web01")
+    provider = ims.session().provider
+    running, seen = [0], []
+    stop = provider.stop
+
+    def counted(vm: str, *, force: bool, timeout: float) -> None:
+        running[0] += 1
+        seen.append(running[0])
+        stop(vm, force=force, timeout=timeout)
+        running[0] -= 1
+
+    monkeypatch.setattr(provider, "stop", counted)
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda _: ims.stop_vm("web01", force=True), range(8)))
+    assert seen == [1] * 8
+
+
+def test_an_address_promised_to_a_running_vm_is_given_to_no_other(connect: Connect) -> None:
+    ims = connect()
+    ims.create_vm("web01")
+    ims.set_addresses("web01", ["192.0.2.40"])
+    card = Interface(addresses=("192.0.2.40",))
+    with pytest.raises(ConflictError) as caught:
+        ims.create_vm("web02", context=Context(interfaces=(card,)))
+    assert caught.value.code == "address-taken"
+
+
+def test_set_ip_keeps_name_servers_and_a_gateway_that_still_fits(connect: Connect) -> None:
+    card = Interface(
+        addresses=("192.0.2.40/24",),
+        gateways=("192.0.2.7",),
+        nameservers=("9.9.9.9",),
+        search=("corp.example",),
+    )
+    ims = connect()
+    vm = ims.create_vm("web01", context=Context(interfaces=(card,)), wait="defined")
+    ims.set_addresses("web01", ["192.0.2.41"])
+    intent = ims.session().store.intent(vm.uuid)
+    assert intent is not None
+    (kept,) = intent.context.interfaces
+    assert kept.nameservers == ("9.9.9.9",)
+    assert kept.search == ("corp.example",)

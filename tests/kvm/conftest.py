@@ -99,7 +99,10 @@ class Attached:
         self._console.close()
 
     def send(self, text: str) -> None:
-        self._console.write(text.encode())
+        # In pieces that an emulated UART takes on a busy machine, as a person's hands would.
+        for start in range(0, len(text), 16):
+            self._console.write(text[start : start + 16].encode())
+            self._seen += self._console.read(0.1).decode(errors="replace")
 
     def until(self, marker: str) -> str:
         for _ in range(60):

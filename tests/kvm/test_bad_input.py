@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ims_core import Ims, ImsError
-from tests.kvm.conftest import MEMORY
+from ims_core import ImageError, Ims, ImsError
+from tests.kvm.conftest import MEMORY, write_config
 from tests.labs.kvm.resources import virsh
 
 if TYPE_CHECKING:
@@ -212,3 +212,64 @@ def test_a_signal_is_heard_while_libvirt_does_not_answer(lab: Lab) -> None:
         assert stopping.returncode == 143
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+def test_a_clone_that_carries_our_mark_is_foreign_and_its_original_safe(lab: Lab) -> None:
+    lab.ims.create_vm("original", memory=MEMORY, wait="defined")
+    volumes = lab.leftovers()["volumes"]
+    xml = virsh("dumpxml", "original")
+    uuid = virsh("domuuid", "original").strip()
+    virsh(
+        "define",
+        "/dev/stdin",
+        xml=xml.replace("<name>original", "<name>clone")
+        .replace(f"<uuid>{uuid}", "<uuid>11111111-2222-3333-4444-555555555555")
+        .replace("mac address='52:54", "mac address='52:56"),
+    )
+    try:
+        refused(lab, "delete-vm", "clone", status=4, code="not-ours")
+        refused(lab, "delete-vm", "11111111-2222-3333-4444-555555555555", status=4, code="not-ours")
+        assert lab.leftovers()["volumes"] == volumes
+    finally:
+        virsh("undefine", "clone")
+
+
+def test_a_first_import_that_fails_leaves_no_storage_pool(
+    lab: Lab, tiny_image: Path, own_state: Path
+) -> None:
+    place = lab.lab.pool_path.parent / "ims-first"
+    config = write_config(own_state, lab.lab, storage_pool="ims-first")
+    config.write_text(config.read_text() + f'storage_path = "{place}"\n')
+    with Ims() as ims:
+        pool = ims.session().provider.pool  # type: ignore[attr-defined]
+
+        def broken(*_arguments: object) -> str:
+            raise OSError("the line is cut")
+
+        pool.upload = broken
+        with pytest.raises(OSError, match="the line is cut"):
+            ims.import_template(str(tiny_image), "first", layout="bootparams")
+    assert "ims-first" not in virsh("pool-list", "--all")
+    place.rmdir()
+
+
+def test_an_image_that_changes_while_it_is_imported_is_refused(
+    lab: Lab, tiny_image: Path, tmp_path: Path
+) -> None:
+    image = tmp_path / "moving.qcow2"
+    image.write_bytes(tiny_image.read_bytes())
+    before = lab.leftovers()
+    pool = lab.ims.session().provider.pool  # type: ignore[attr-defined]
+    upload = pool.upload
+
+    def swapped(*arguments: object) -> object:
+        content = bytearray(image.read_bytes())
+        content[-1] ^= 1
+        image.write_bytes(content)
+        return upload(*arguments)
+
+    pool.upload = swapped
+    with pytest.raises(ImageError) as caught:
+        lab.ims.import_template(str(image), "moving", layout="bootparams")
+    assert caught.value.code == "image-changed"
+    assert lab.leftovers() == before
