@@ -150,8 +150,8 @@ def test_a_guest_with_dhcp_has_the_same_address_from_lease_and_receipt(lab: Lab)
     assert "receipt" in printed
 
 
-def test_a_stopped_vm_starts_again_and_runs_nothing_twice(lab: Lab) -> None:
-    context = Context(scripts=(Script("count", b"#!/bin/sh\necho ran >> /run/count\n"),))
+def test_a_stopped_vm_starts_again_with_the_same_context_and_a_fresh_receipt(lab: Lab) -> None:
+    context = Context(properties={"role": "web"})
     first = lab.ims.create_vm(
         "again01", memory=MEMORY, context=context, wait="ready", timeout=BOOT_SECONDS
     )

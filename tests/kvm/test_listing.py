@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.kvm.conftest import MEMORY
+from tests.kvm.conftest import MEMORY, TEMPLATE
 from tests.labs.kvm.resources import virsh
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def test_the_list_is_valid_json_with_none_one_and_fifty_vms(lab: Lab) -> None:
             (only,) = lab.listed()
             assert only["name"] == "many00"
             assert only["state"] == "defined"
-            assert only["template"] == "tiny"
+            assert only["template"] == TEMPLATE
     names = [vm["name"] for vm in lab.listed()]
     assert names == [f"many{index:02}" for index in range(50)]
 

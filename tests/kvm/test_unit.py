@@ -78,9 +78,11 @@ def test_a_mark_is_replaced_in_libvirt(connection: libvirt.virConnect) -> None:
     domain = connection.defineXML(xml)
     assert read_mark(domain) is None
     for complete in (False, True):
-        mark = Mark("store", "operation", UUID, complete=complete, template="tiny")
+        mark = Mark("store", "operation", domain.UUIDString(), complete=complete, template="t")
         write_mark(domain, mark)
         assert read_mark(domain) == mark
+    write_mark(domain, Mark("store", "operation", UUID))
+    assert read_mark(domain) is None, "it was copied from another VM"
 
 
 @pytest.mark.parametrize(
@@ -90,12 +92,16 @@ def test_a_mark_is_replaced_in_libvirt(connection: libvirt.virConnect) -> None:
         "<mark",
         "<mark/>",
         "<mark status='complete' store='s'/>",
-        "<mark status='complete' store='s' operation='o' vm='v' unknown='x'/>",
         "<!DOCTYPE m [<!ENTITY e SYSTEM 'file:///etc/shadow'>]><mark status='&e;'/>",
     ],
 )
 def test_what_is_not_our_mark_is_no_mark(hostile: str) -> None:
     assert mark_from(hostile) is None
+
+
+def test_a_field_that_a_newer_ims_added_to_a_mark_is_ignored() -> None:
+    newer = "<mark status='complete' store='s' operation='o' vm='v' colour='blue'/>"
+    assert mark_from(newer) == Mark("s", "o", "v", complete=True)
 
 
 def test_every_state_and_reason_libvirt_has_maps_to_exactly_one_of_ours() -> None:
@@ -110,7 +116,19 @@ def test_every_state_and_reason_libvirt_has_maps_to_exactly_one_of_ours() -> Non
         for reason in range(20):
             assert isinstance(state_of(state, reason), State)
     assert state_of(99, 0) is State.UNKNOWN
-    assert state_of(libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_USER) is State.PAUSED
+    assert [state_of(state, 0) for state in range(8)] == [
+        State.UNKNOWN,
+        State.RUNNING,
+        State.RUNNING,
+        State.PAUSED,
+        State.STOPPING,
+        State.STOPPED,
+        State.CRASHED,
+        State.SUSPENDED,
+    ]
+    assert state_of(libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_CRASHED) is State.CRASHED
+    saved = libvirt.VIR_DOMAIN_SHUTOFF_SAVED
+    assert state_of(libvirt.VIR_DOMAIN_SHUTOFF, saved) is State.SUSPENDED
 
 
 KNOWN_STATES = {
