@@ -129,7 +129,11 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A program the guest runs once, after everything else was applied."""
+    """A program the guest runs after everything else was applied, once for each content.
+
+    It is not run again for as long as the context holds it unchanged, name and bytes, whatever
+    else changes. One that failed is tried again when the context has another digest.
+    """
 
     name: str
     content: bytes = field(repr=False)
@@ -145,11 +149,13 @@ class Context:
         hostname: The guest's name, with or without a domain; the VM's name if it is empty.
         interfaces: The VM's network cards in order; none means one card with DHCP.
         ssh_keys: Keys for the template's default user (root where it names none).
+        default_user: Whom ``ssh_keys`` belong to; the template's default user, set by the service;
+            empty means the one that the image itself names, or root.
         users: Further accounts.
         properties: Free key=value data for the applications in the guest.
         secrets: The same, but never shown in a log, an error or ``show-context``.
         files: Written before any script runs.
-        scripts: Run in this order, once for each digest.
+        scripts: Run in this order, once for each content (see :class:`Script`).
         user_data: Raw user-data for cloud-init, passed through untouched.
     """
 
@@ -157,6 +163,7 @@ class Context:
     hostname: str = ""
     interfaces: tuple[Interface, ...] = ()
     ssh_keys: tuple[str, ...] = ()
+    default_user: str = ""
     users: tuple[User, ...] = ()
     properties: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
     secrets: Mapping[str, str] = field(default_factory=lambda: _EMPTY, repr=False)

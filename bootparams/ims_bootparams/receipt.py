@@ -17,10 +17,15 @@ import re
 
 from ims_core.models import Address, ItemResult, Receipt
 
-__all__ = ["parse_receipt"]
+__all__ = ["MAX_ITEMS", "RECEIPT_BYTES", "parse_receipt"]
 
-_TAIL = 64 * 1024
-_MAX_LINES = 1000  # of items, and of addresses
+MAX_ITEMS = 500
+"""Items that a context may have in all: users, files, scripts and interfaces together."""
+
+RECEIPT_BYTES = 256 * 1024
+"""How much is read of what a guest sent: twice a receipt in which so many items failed."""
+
+_MAX_LINES = 2 * MAX_ITEMS  # of items (a few are in every receipt), and of addresses
 _MAX_MESSAGE = 500
 
 _HEADER = "IMS-RECEIPT 1"
@@ -35,7 +40,7 @@ def parse_receipt(data: bytes) -> Receipt | None:
     """The last complete and well-formed block of what the guest sent.
 
     Args:
-        data: Everything received so far; only its last 64 KiB are looked at.
+        data: Everything received so far; only its last :data:`RECEIPT_BYTES` are looked at.
 
     Returns:
         The receipt, or None when there is no such block. Its messages hold printable characters
@@ -43,7 +48,7 @@ def parse_receipt(data: bytes) -> Receipt | None:
     """
     receipt = None
     block: list[str] | None = None
-    for raw in data[-_TAIL:].split(b"\n"):
+    for raw in data[-RECEIPT_BYTES:].split(b"\n"):
         line = raw.decode(errors="replace").removesuffix("\r")
         if line == _HEADER:
             block = []

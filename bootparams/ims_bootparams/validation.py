@@ -10,6 +10,7 @@ import posixpath
 import re
 from typing import TYPE_CHECKING
 
+from ims_bootparams.receipt import MAX_ITEMS
 from ims_core.errors import InvalidError
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ _MAX_HOSTNAME = 253
 _MAX_PATH = 4000
 _MAX_FILE_NAME = 240  # 255 in every common filesystem, less what a temporary name may add
 _MAX_MODE = 0o7777
-_MAX_ITEMS = 9999  # names on the medium have four digits
 _MAX_SCRIPT_NAME = 100
 
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
@@ -54,8 +54,11 @@ def check_context(context: Context) -> None:
     if not _INSTANCE_ID.fullmatch(context.instance_id):
         raise _invalid("context.instance_id", "it is not a UUID", "Give the VM's UUID.")
     _check_hostname("context.hostname", context.hostname)
+    _check_count(context)
     _check_interfaces(context.interfaces)
     _check_ssh_keys("context.ssh_keys", context.ssh_keys)
+    if context.default_user:
+        _check_user("context.default_user", context.default_user)
     _check_users(context.users)
     _check_properties(context)
     _check_files(context.files)
@@ -98,9 +101,16 @@ def _check_unique(field: str, values: Iterable[str], hint: str) -> None:
             raise _invalid(name, f"{value!r} is already at {field.format(other)}", hint)
 
 
-def _check_count(field: str, count: int) -> None:
-    if count > _MAX_ITEMS:
-        raise _invalid(field, f"there are {count}", f"Give at most {_MAX_ITEMS}; pack them.")
+def _check_count(context: Context) -> None:
+    """Refuse more than a receipt can answer for: such a VM could never be ready."""
+    counts = {
+        field: len(getattr(context, field)) for field in ("interfaces", "users", "files", "scripts")
+    }
+    if sum(counts.values()) > MAX_ITEMS:
+        most = max(counts, key=lambda field: counts[field])
+        problem = f"there are {counts[most]}, of {sum(counts.values())} items in all"
+        hint = f"Give at most {MAX_ITEMS} {', '.join(counts)} together; pack many into one file."
+        raise _invalid(f"context.{most}", problem, hint)
 
 
 def _check_hostname(field: str, name: str) -> None:
@@ -178,12 +188,16 @@ def _address(field: str, text: str) -> IPv4Address | IPv6Address:
     return address
 
 
+def _check_user(field: str, name: str) -> None:
+    if not _USER.fullmatch(name):
+        hint = "Use a-z, 0-9, _ and -, up to 32, the first no digit and no hyphen."
+        raise _invalid(field, f"{name!r} is not a user name", hint)
+
+
 def _check_users(users: tuple[User, ...]) -> None:
     for index, user in enumerate(users):
         field = f"context.users[{index}]"
-        if not _USER.fullmatch(user.name):
-            hint = "Use a-z, 0-9, _ and -, up to 32, the first no digit and no hyphen."
-            raise _invalid(f"{field}.name", f"{user.name!r} is not a user name", hint)
+        _check_user(f"{field}.name", user.name)
         _check_ssh_keys(f"{field}.ssh_keys", user.ssh_keys)
         if user.password_hash and not _PASSWORD_HASH.fullmatch(user.password_hash):
             hint = "Make one with `openssl passwd -6`; never give the password itself."
@@ -211,7 +225,6 @@ def _check_mapping(field: str, values: Mapping[str, str]) -> None:
 
 
 def _check_files(files: tuple[File, ...]) -> None:
-    _check_count("context.files", len(files))
     for index, file in enumerate(files):
         field = f"context.files[{index}]"
         _check_path(f"{field}.path", file.path)
@@ -240,7 +253,6 @@ def _check_path(field: str, path: str) -> None:
 
 
 def _check_scripts(scripts: tuple[Script, ...]) -> None:
-    _check_count("context.scripts", len(scripts))
     for index, script in enumerate(scripts):
         field = f"context.scripts[{index}].name"
         _check_text(field, script.name)

@@ -83,6 +83,7 @@ def prepare(session: Session, order: Order) -> Prepared:
         instance_id=spec.uuid,
         hostname=order.context.hostname or spec.name,
         interfaces=spec.interfaces,
+        default_user=order.context.default_user or template.default_user,
     )
     check_context(context)
     delivery = deliver(context, layout, carrier, features)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import libvirt
 
-from ims_bootparams.receipt import parse_receipt
+from ims_bootparams.receipt import RECEIPT_BYTES, parse_receipt
 from ims_core.errors import ImsError
 from ims_core.models import VM, State
 from ims_kvm.domain import cards_of
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["inspect"]
 
 KIB = 1024
-RECEIPT_BYTES = 64 * KIB
 
 
 def inspect(

@@ -49,7 +49,6 @@ __all__ = ["KvmProvider"]
 KIB = 1 << 10
 MIB = 1 << 20
 CONSOLE_BYTES = 64 * KIB
-RECEIPT_BYTES = 64 * KIB
 
 
 class KvmProvider(Provider):

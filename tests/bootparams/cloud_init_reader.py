@@ -8,6 +8,7 @@ Arguments are directories, each with the files of one medium. See test_nocloud.
 from __future__ import annotations
 
 import base64
+import copy
 import json
 import sys
 import tempfile
@@ -15,8 +16,10 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from cloudinit import net, sources, util  # type: ignore[import-not-found]
-from cloudinit.config import cc_write_files, schema  # type: ignore[import-not-found]
+import cloudinit  # type: ignore[import-not-found]
+from cloudinit import distros, helpers, net, sources, util
+from cloudinit.config import cc_ssh, cc_write_files, schema  # type: ignore[import-not-found]
+from cloudinit.distros import ug_util  # type: ignore[import-not-found]
 from cloudinit.net import eni, netplan, network_state, networkd  # type: ignore[import-not-found]
 
 CARDS = {"52:54:00:12:34:56": "ens3", "52:54:00:12:34:57": "ens4"}
@@ -38,6 +41,22 @@ def render(config: dict[str, Any]) -> dict[str, str]:
     return texts
 
 
+def accounts(config: dict[str, Any], keys: list[str]) -> dict[str, Any]:
+    """The users that cloud-init would make on Debian, and whom it would give the keys."""
+    path = Path(cloudinit.__file__).parents[5] / "etc/cloud/cloud.cfg"
+    base = util.load_yaml(path.read_text())
+    config = copy.deepcopy(util.mergemanydict([config, base]))  # what follows changes it
+    distro = distros.fetch("debian")("debian", base["system_info"], helpers.Paths({}))
+    users, _ = ug_util.normalize_users_groups(config, distro)
+    default, _ = ug_util.extract_default(users)
+    with mock.patch.object(cc_ssh.ssh_util, "setup_user_keys") as setup:
+        cc_ssh.apply_credentials(
+            keys, default, config["disable_root"], cc_ssh.ssh_util.DISABLE_USER_OPTS
+        )
+    given = {call.args[1]: call.kwargs.get("options") or "" for call in setup.call_args_list}
+    return {"users": users, "default": default, "key_options": given}
+
+
 def read(directory: str) -> dict[str, Any]:
     seed = util.pathprefix2dict(
         directory, required=["user-data", "meta-data"], optional=["network-config"]
@@ -54,6 +73,7 @@ def read(directory: str) -> dict[str, Any]:
         config = util.load_yaml(seed["user-data"], default={})
         schema.validate_cloudconfig_schema(config, strict=True)
         result["config"] = config
+        result["accounts"] = accounts(config, result["public_keys"])
         result["files"] = {
             entry["path"]: base64.b64encode(
                 cc_write_files.extract_contents(

@@ -71,7 +71,7 @@ def test_parse_gives_every_value_back(values: dict[str, str]) -> None:
 
 
 def test_every_field_of_a_context_arrives() -> None:
-    context = replace(contexts.full(), user_data=b"\0raw")
+    context = replace(contexts.full(), user_data=b"\0raw", default_user="admin")
     files = render(context)
     parsed = parse(files["bootparams.conf"])
     wanted = {
@@ -79,6 +79,7 @@ def test_every_field_of_a_context_arrives() -> None:
         "IMS_INSTANCE_ID": context.instance_id,
         "IMS_HOSTNAME": "web-1.example.org",
         "IMS_SSH_KEYS": "\n".join(context.ssh_keys),
+        "IMS_DEFAULT_USER": "admin",
         "IMS_INTERFACES": "2",
         "IMS_INTERFACE_0_MAC": contexts.MAC,
         "IMS_INTERFACE_0_METHOD": "static",

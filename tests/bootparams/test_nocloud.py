@@ -104,6 +104,41 @@ def test_cloud_init_reads_every_field_of_a_context(
     ]
 
 
+def test_cloud_init_gives_the_keys_to_the_default_user_that_the_context_names(
+    cloud_init: dict[str, str], tmp_path: Path
+) -> None:
+    context = replace(contexts.small(), ssh_keys=("ssh-ed25519 A",), users=(User("alice"),))
+    user = User("bob", ("ssh-ed25519 B",), contexts.HASH)
+    media = read(
+        cloud_init, tmp_path, context,
+        replace(context, default_user="bob"),
+        replace(context, default_user="bob", users=(User("alice"), user)),
+        replace(context, default_user="bob", users=()),
+        replace(context, default_user="root"),
+    )  # fmt: skip
+    image, named, described, alone, root = (seen["accounts"] for seen in media)
+    assert list(image["users"]) == ["alice", "debian"]
+    assert image["default"] == "debian"
+    for seen in (named, described, alone):
+        assert seen["default"] == "bob"
+        assert "debian" not in seen["users"]
+        assert seen["key_options"]["bob"] == ""
+        assert seen["key_options"]["root"].startswith("no-port-forwarding")
+        assert "sudo" in seen["users"]["bob"]["groups"]  # as the image has it for its own
+    assert list(named["users"]) == ["alice", "bob"]
+    assert list(alone["users"]) == ["bob"]
+    bob = described["users"]["bob"]
+    assert (bob["hashed_passwd"], bob["lock_passwd"]) == (contexts.HASH, False)
+    assert bob["ssh_authorized_keys"] == ["ssh-ed25519 B"]
+    assert root["key_options"]["root"] == ""
+    assert "root" not in root["users"]  # so nothing of it is changed but its keys
+
+
+def test_raw_user_data_stays_as_it_is_beside_a_default_user() -> None:
+    context = replace(contexts.small(), user_data=b"raw", default_user="bob")
+    assert render(context)["user-data"] == b"raw"
+
+
 def test_cloud_init_s_renderers_give_the_cards_their_addresses_and_gateways(
     cloud_init: dict[str, str], tmp_path: Path
 ) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ims_bootparams.receipt import parse_receipt
+from ims_bootparams.receipt import MAX_ITEMS, RECEIPT_BYTES, parse_receipt
 from ims_core.models import Address, ItemResult, Receipt
 
 DIGEST = "sha256:" + "0a" * 32
@@ -102,8 +102,21 @@ def test_a_thousand_items_are_read() -> None:
     assert len(receipt.items) == 1000
 
 
-def test_only_the_last_64_kib_are_looked_at() -> None:
-    assert parse_receipt(block() + b"x" * (64 * 1024)) is None
+def test_a_receipt_of_as_many_failures_and_addresses_as_may_be_fits() -> None:
+    names = [*(f"interfaces.{index}" for index in range(MAX_ITEMS)), "bootparams", "resolver"]
+    items = [f"item {name} failed {'x' * 200}" for name in names]
+    address = "address 52:54:00:ab:cd:ef 2001:db8:1111:2222:3333:4444:5555:6666/128"
+    data = block(*items, *[address] * 500)
+    receipt = parse_receipt(b"earlier\n" * RECEIPT_BYTES + data)
+    assert receipt
+    assert [item.name for item in receipt.items] == names
+    assert {len(item.message) for item in receipt.items} == {200}
+    assert len(receipt.addresses) == 500
+
+
+def test_only_the_last_256_kib_are_looked_at() -> None:
+    assert RECEIPT_BYTES == 256 * 1024
+    assert parse_receipt(block() + b"x" * RECEIPT_BYTES) is None
     assert parse_receipt(b"x\n" * 100_000 + block())
 
 

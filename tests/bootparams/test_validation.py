@@ -31,6 +31,17 @@ def hashed(text: str) -> dict[str, Any]:
     return user(password_hash=text)
 
 
+def many(**counts: int) -> dict[str, Any]:
+    """So many different items of each kind."""
+    made = {
+        "files": lambda i: File(f"/{i}", b""),
+        "scripts": lambda i: Script(f"{i}", b""),
+        "users": lambda i: User(f"u{i}"),
+        "interfaces": lambda _: Interface(),
+    }
+    return {kind: tuple(map(made[kind], range(count))) for kind, count in counts.items()}
+
+
 #: Fields of a context that is otherwise right, and the field that the error must name.
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"instance_id": ""}, "context.instance_id"),
@@ -103,8 +114,15 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"scripts": (Script("a\nb", b""),)}, "context.scripts[0].name"),
     ({"scripts": (Script("a\0b", b""),)}, "context.scripts[0].name"),
     ({"scripts": (Script("a", b""), Script("a", b"x"))}, "context.scripts[1].name"),
-    ({"files": tuple(File(f"/{i}", b"") for i in range(10_000))}, "context.files"),
-    ({"scripts": tuple(Script(f"{i}", b"") for i in range(10_000))}, "context.scripts"),
+    *(
+        ({"default_user": name}, "context.default_user")
+        for name in ("A", "1a", "-a", "a b", "a:b", "é", "a" * 33, "a\n", "a'b")
+    ),
+    (many(files=501), "context.files"),
+    (many(scripts=501), "context.scripts"),
+    (many(users=501), "context.users"),
+    (many(interfaces=501), "context.interfaces"),
+    (many(files=100, scripts=100, users=100, interfaces=201), "context.interfaces"),
 ]  # fmt: skip
 
 
@@ -144,10 +162,21 @@ def test_what_cannot_be_right_is_refused_by_its_field_with_a_fix(
         file(mode=0o7777),
         {"properties": {"a b.c": "x\ny=\u2028\x85\U0010ffff"}},
         {"scripts": (Script("set up: part 1", b""),)},
+        {"default_user": "debian"},
+        many(files=500),
+        many(files=125, scripts=125, users=125, interfaces=125),
     ],
 )  # fmt: skip
 def test_what_can_be_right_is_accepted(fields: dict[str, Any]) -> None:
     check_context(replace(contexts.small(), **fields))
+
+
+def test_too_many_items_are_refused_with_their_number_and_the_limit() -> None:
+    context = replace(contexts.small(), **many(files=300, scripts=201))
+    with pytest.raises(InvalidError) as caught:
+        check_context(context)
+    assert caught.value.message == "context.files: there are 300, of 501 items in all"
+    assert "500" in str(caught.value.hint)
 
 
 def test_the_full_context_is_accepted() -> None:

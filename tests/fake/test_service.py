@@ -340,3 +340,11 @@ def test_set_ip_keeps_name_servers_and_a_gateway_that_still_fits(connect: Connec
     (kept,) = intent.context.interfaces
     assert kept.nameservers == ("9.9.9.9",)
     assert kept.search == ("corp.example",)
+
+
+def test_the_templates_default_user_is_told_to_the_guest(connect: Connect, pool: Path) -> None:
+    ims = connect()
+    vm = ims.create_vm("web01", wait="defined")
+    intent = ims.session().store.intent(vm.uuid)
+    assert intent is not None
+    assert intent.context.default_user == "root", "as the template says"

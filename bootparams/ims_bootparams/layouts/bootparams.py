@@ -110,6 +110,7 @@ def _pairs(context: Context) -> Iterator[tuple[str, str]]:
     yield "INSTANCE_ID", context.instance_id
     yield "HOSTNAME", context.hostname
     yield "SSH_KEYS", "\n".join(context.ssh_keys)
+    yield "DEFAULT_USER", context.default_user
     yield "INTERFACES", str(len(context.interfaces))
     for index, interface in enumerate(context.interfaces):
         yield from _interface_pairs(f"INTERFACE_{index}", interface)

@@ -2,7 +2,8 @@
 
 ``meta-data`` tells the identity and the keys, ``network-config`` the network, and ``user-data``
 the rest, as ``#cloud-config``. Raw user data takes the place of the latter, byte for byte; what
-would have stood there is refused beside it.
+would have stood there is refused beside it; but for the default user, which raw user data decides
+for itself.
 
 cloud-init runs scripts once for each instance id, that is once in a VM's life, and not again for
 a new digest; and it sends no receipt.
@@ -17,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 from ims_bootparams.layouts import Layout
 from ims_bootparams.validation import check_renderable
 from ims_core.errors import InvalidError
+from ims_core.models import User
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ims_core.models import Context, File, Interface, User
+    from ims_core.models import Context, File, Interface
 
 __all__ = ["LAYOUT", "PROPERTIES_FILE", "render"]
 
@@ -74,8 +76,15 @@ def _user_data(context: Context) -> bytes:
 
 def _cloud_config(context: Context) -> dict[str, Any]:
     config: dict[str, Any] = {}
-    if context.users:
-        config["users"] = ["default", *map(_user, context.users)]
+    users = {user.name: user for user in context.users}
+    if context.default_user == "root":
+        # The keys are always given to root as well, but by default so that they let nobody in.
+        config["disable_root"] = False
+    elif context.default_user:
+        # Not among `users`, where the image's settings of its default user would go before these.
+        config["user"] = _user(users.pop(context.default_user, User(context.default_user)))
+    if users:
+        config["users"] = ["default", *map(_user, users.values())]
     written = [_written(file) for file in context.files]
     if context.properties or context.secrets:
         values = {**context.properties, **context.secrets}
