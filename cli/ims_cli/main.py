@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,19 @@ def main(args: Sequence[str] | None = None) -> int:
             return _run(arguments, cancellation)
         except Exception as error:  # noqa: BLE001 - the last place that can say it in one line
             cancellation.shield()
-            return _failed(error, arguments)
+            status = _failed(error, arguments)
+            _drop_what_cannot_be_written()
+            return status
+
+
+def _drop_what_cannot_be_written() -> None:
+    """Keep Python from trying again at its end, which would change the exit status."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _run(arguments: list[str], cancellation: Cancellation) -> int:

@@ -24,7 +24,15 @@ from tests.labs import cache
 
 #: cloud-init as Debian has it, and what it imports; it is on no other index.
 PACKAGES = (
-    *("cloud-init", "python3-attr", "python3-configobj", "python3-jinja2", "python3-jsonpatch"),
+    *(
+        "cloud-init",
+        "python3-attr",
+        "python3-certifi",
+        "python3-chardet",
+        "python3-configobj",
+        "python3-jinja2",
+        "python3-jsonpatch",
+    ),
     *("python3-json-pointer", "python3-jsonschema", "python3-markupsafe", "python3-netifaces"),
     *("python3-oauthlib", "python3-pyrsistent", "python3-requests", "python3-six"),
     *("python3-urllib3", "python3-yaml"),
