@@ -6,10 +6,9 @@ Whatever fails on the way is undone: everything the provider announced is discar
 from __future__ import annotations
 
 import os
-import socket
+import pwd
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from getpass import getuser
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -199,10 +198,10 @@ def _spec(order: Order, template: Template) -> VMSpec:
 def _whoami() -> str:
     """Who runs this process, for the people who find the VM."""
     try:
-        user = getuser()
-    except (KeyError, OSError):
+        user = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
         user = str(os.getuid())  # a user without a name, as in a container
-    return f"{user}@{socket.gethostname()}"
+    return f"{user}@{os.uname().nodename}"
 
 
 def _undo(session: Session, ready: Prepared, undo: Undo, error: BaseException) -> None:

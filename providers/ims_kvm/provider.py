@@ -346,8 +346,7 @@ class KvmProvider(Provider):
                 self.pool.create_raw(names.seed, len(delivery.medium))
             self.pool.write(names.seed, delivery.medium)
             for name in (names.console, names.receipt):
-                with announced(undo, "volume", name):
-                    self.pool.create_raw(name, 0)
+                undo.announce("volume", name)  # QEMU's log daemon makes them at the start
             undo.announce("domain", spec.uuid)
             self.connection.defineXML(xml)
 

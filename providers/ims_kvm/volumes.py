@@ -155,11 +155,16 @@ class StoragePool:
         return _send(self._lookup(name), source, size, progress)
 
     def read(self, name: str, *, last: int) -> bytes:
-        """The last bytes of a volume; empty when it does not exist."""
+        """The last bytes of a volume; empty when it does not exist.
+
+        A file that libvirt did not make itself is seen after a refresh.
+        """
         try:
             volume = self._lookup(name)
         except NotFoundError:
-            return b""
+            if name not in self.names(refresh=True):
+                return b""
+            volume = self._lookup(name)
         size = int(volume.info()[1])
         offset = max(0, size - last)
         stream = volume.connect().newStream()
