@@ -9,7 +9,7 @@ Life
        ``settings()`` model has validated, and ``close`` at the end, also after errors.
     2. Between ``open`` and ``close`` any method may be called from any thread, and calls for
        different VMs may run at the same time; one process never runs two changing calls for one
-       VM at a time, another process may.
+       VM at a time, except that a forced stop may come at any time; another process may.
     3. Every call ends: within the time given, or within the provider's own bound for one request,
        even if the hypervisor stops answering. Then it raises ``UnavailableError``.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,7 @@ _OFF = (State.DEFINED, State.STOPPED, State.CRASHED)
 def start(session: Session, name: str, wait: Wait, deadline: Deadline) -> VM:
     """Start a VM with a fresh delivery of its context; one whose context is lost as it is."""
     vm, mark = session.find_ours(name)
-    with session.locks.of(vm.uuid):
+    with session.locks.of(vm, seconds=deadline.left):
         intent = session.store.intent(vm.uuid)
         delivery = _next_delivery(session, intent, wait)
         session.tell(Event(Phase.START, f"starting {vm.name}"))
@@ -53,7 +53,8 @@ def stop(session: Session, name: str, *, force: bool, deadline: Deadline) -> Non
     """Stop a VM: ask the guest and wait, or with ``force`` take the power away."""
     vm, _ = session.find_ours(name)
     session.tell(Event(Phase.STOP, f"{'powering off' if force else 'stopping'} {vm.name}"))
-    with session.locks.of(vm.uuid):
+    # Whoever waits for the guest to stop must not keep another from pulling the plug.
+    with nullcontext() if force else session.locks.of(vm, seconds=deadline.left):
         session.provider.stop(vm.uuid, force=force, timeout=deadline.left)
     session.report(Event(Phase.DONE, f"{vm.name} is stopped"))
 
@@ -62,7 +63,7 @@ def delete(session: Session, name: str) -> None:
     """Remove a VM and all that was made for it."""
     vm, _ = session.find_ours(name)
     session.tell(Event(Phase.DELETE, f"deleting {vm.name}"))
-    with session.locks.of(vm.uuid):
+    with session.locks.of(vm):
         session.provider.delete(vm.uuid)
         session.store.forget(vm.uuid)
     session.report(Event(Phase.DONE, f"{vm.name} is deleted"))
@@ -74,7 +75,7 @@ def set_addresses(session: Session, name: str, addresses: Sequence[str], card: i
     They reach the guest with its next start; the hypervisor's own network is told at once.
     """
     vm, _ = session.find_ours(name, evidence=True)
-    with session.locks.of(vm.uuid):
+    with session.locks.of(vm):
         intent = session.store.intent(vm.uuid)
         if intent is None:
             raise NotFoundError(

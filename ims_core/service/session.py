@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -15,7 +15,7 @@ from ims_core.errors import ConfigError, ConflictError, NotFoundError, NotOursEr
 from ims_core.registry import provider_class
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ims_core.config import Pool
     from ims_core.models import VM, Mark
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["Locks", "Session", "open_session", "validated_settings"]
 
 
+BUSY_SECONDS = 60.0
+
+
 class Locks:
     """One lock for each VM, for the threads of this process."""
 
@@ -34,10 +37,26 @@ class Locks:
         self._guard = Lock()
         self._locks: dict[str, Lock] = {}
 
-    def of(self, uuid: str) -> Lock:
-        """The lock of a VM: held by whoever changes it (spi, sentence 2)."""
+    @contextmanager
+    def of(self, vm: VM, *, seconds: float = BUSY_SECONDS) -> Iterator[None]:
+        """Hold the lock of a VM, as whoever changes it does (spi, sentence 2).
+
+        Raises:
+            ConflictError: ``vm-busy``: another thread has changed it for all that time.
+        """
         with self._guard:
-            return self._locks.setdefault(uuid, Lock())
+            lock = self._locks.setdefault(vm.uuid, Lock())
+        if not lock.acquire(timeout=seconds):
+            raise ConflictError(
+                f"VM {vm.name!r} is being changed by another thread",
+                code="vm-busy",
+                vm=vm.name,
+                hint="try again when that is done; a forced stop need not wait",
+            )
+        try:
+            yield
+        finally:
+            lock.release()
 
 
 @dataclass(frozen=True, slots=True)

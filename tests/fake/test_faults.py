@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
@@ -152,11 +153,22 @@ def test_a_guest_that_ignores_the_request_keeps_running(connect: Connect) -> Non
     ims.stop_vm("web01", timeout=0.1)
 
 
-def test_a_graceful_stop_sees_that_somebody_else_took_the_power(connect: Connect) -> None:
+def test_a_graceful_stop_sees_that_somebody_else_took_the_power(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ims = connect(shutdown="ignores")
     ims.create_vm("web01")
     with ThreadPoolExecutor(1) as background:
+        waiting = Event()
+        stop = ims.session().provider.stop
+
+        def told(vm: str, *, force: bool, timeout: float) -> None:
+            waiting.set()
+            stop(vm, force=force, timeout=timeout)
+
+        monkeypatch.setattr(ims.session().provider, "stop", told)
         asked = background.submit(ims.stop_vm, "web01", timeout=30)
+        assert waiting.wait(10), "the graceful stop has begun"
         ims.stop_vm("web01", force=True)
         asked.result(timeout=10)
     assert ims.show_vm("web01").state is State.STOPPED

@@ -112,7 +112,9 @@ class Attached:
 
 
 @pytest.fixture(scope="session")
-def template(kvm_lab: KvmLab, tiny_image: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+def template(
+    kvm_lab: KvmLab, tiny_image: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
     """The tiny guest as a template in the lab's pool, for the whole session."""
     directory = tmp_path_factory.mktemp("import")
     config = write_config(directory, kvm_lab)
@@ -120,7 +122,8 @@ def template(kvm_lab: KvmLab, tiny_image: Path, tmp_path_factory: pytest.TempPat
         if TEMPLATE in [each.name for each in ims.list_templates()]:
             ims.delete_template(TEMPLATE)
         ims.import_template(str(tiny_image), TEMPLATE, layout="bootparams", min_memory=MEMORY)
-    return TEMPLATE
+        yield TEMPLATE
+        ims.delete_template(TEMPLATE)
 
 
 @pytest.fixture
