@@ -230,6 +230,13 @@ class Bench:
             assert time.monotonic() < end, f"no receipt to nonce {nonce}; last: {vm.receipt}"
             time.sleep(_PAUSE)
 
+    def eventually(self, what: str, happened: Callable[[], object]) -> None:
+        """Watch until something has happened, for at most as long as a guest may take to boot."""
+        end = time.monotonic() + self.target.boot_timeout
+        while not happened():
+            assert time.monotonic() < end, f"in vain: {what}"
+            time.sleep(_PAUSE)
+
     # --- the end ---
 
     def roll_back(self, undo: Undo) -> None:

@@ -30,6 +30,7 @@ PACKAGES = (
         "python3-certifi",
         "python3-chardet",
         "python3-configobj",
+        "python3-idna",
         "python3-jinja2",
         "python3-jsonpatch",
     ),
