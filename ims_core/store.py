@@ -81,20 +81,12 @@ class Store:
 
     def intent(self, uuid: str) -> Intent | None:
         """What a VM is meant to be told, if this store knows it."""
-        rows = self._run(
-            "SELECT uuid, pool, name, layout, carrier, context, mark FROM vms WHERE uuid = ?", uuid
-        )
-        if not rows:
-            return None
-        uuid, pool, name, layout, carrier, context, mark = rows[0]
-        known = Mark.from_dict(json.loads(mark))
-        return Intent(uuid, pool, name, layout, carrier, context_from_json(context), known)
+        found = self._intents("uuid = ?", uuid)
+        return found[0] if found else None
 
     def intents(self, pool: str) -> list[Intent]:
         """What every VM of a pool is meant to be told."""
-        uuids = self._run("SELECT uuid FROM vms WHERE pool = ?", pool)
-        found = (self.intent(uuid) for (uuid,) in uuids)
-        return [each for each in found if each is not None]
+        return self._intents("pool = ?", pool)
 
     def marks(self, pool: str) -> dict[str, Mark]:
         """The marks of the complete VMs of a pool, by UUID, as this store last wrote them."""
@@ -132,6 +124,22 @@ class Store:
     def save_settings(self, key: str, value: Mapping[str, Any]) -> None:
         """Remember validated settings."""
         self._run("REPLACE INTO settings (key, value) VALUES (?, ?)", key, json.dumps(value))
+
+    def _intents(self, condition: str, value: str) -> list[Intent]:
+        columns = "uuid, pool, name, layout, carrier, mark, context"
+        rows = self._run(f"SELECT {columns} FROM vms WHERE {condition}", value)  # noqa: S608 - ours
+        return [
+            Intent(
+                uuid,
+                pool,
+                name,
+                layout,
+                carrier,
+                context_from_json(context),
+                Mark.from_dict(json.loads(mark)),
+            )
+            for uuid, pool, name, layout, carrier, mark, context in rows
+        ]
 
     def _run(self, statement: str, *values: str) -> list[tuple[Any, ...]]:
         with self._lock, self._errors():

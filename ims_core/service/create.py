@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["Order", "Prepared", "create", "prepare"]
 
 DEFAULT_MEMORY = 512 * 1024 * 1024
-ROLL_BACK_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +206,7 @@ def _whoami() -> str:
 def _undo(session: Session, ready: Prepared, undo: Undo, error: BaseException) -> None:
     """Leave nothing of the VM; what must be left is named in the error."""
     session.report(Event(Phase.ROLL_BACK, f"removing what was made of {ready.spec.name}"))
-    deadline = Deadline(ROLL_BACK_SECONDS)
-    left = undo.roll_back(session.provider, expired=lambda: deadline.expired)
+    left = session.roll_back(undo)
     if not left:
         with suppress(ImsError):  # the error that is on its way matters more
             session.store.forget(ready.spec.uuid)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +23,13 @@ if TYPE_CHECKING:
     from ims_core.service.events import Event, Listener
     from ims_core.spi import Provider
     from ims_core.store import Store
+    from ims_core.undo import Undo
 
 __all__ = ["Locks", "Session", "open_session", "validated_settings"]
 
 
 BUSY_SECONDS = 60.0
+ROLL_BACK_SECONDS = 60.0
 
 
 class Locks:
@@ -73,6 +76,11 @@ class Session:
         """Tell what cannot be cancelled any more: an exception of the listener is dropped."""
         with suppress(Exception):
             self.tell(event)
+
+    def roll_back(self, undo: Undo) -> list[str]:
+        """Discard what was announced, within a bound; returns what had to be left."""
+        end = time.monotonic() + ROLL_BACK_SECONDS
+        return undo.roll_back(self.provider, expired=lambda: time.monotonic() > end)
 
     def find(self, name: str, *, evidence: bool = False) -> VM:
         """A VM by name or UUID.

@@ -11,7 +11,6 @@ from ims_core.models import Template
 from ims_core.names import check_name
 from ims_core.registry import layout as load_layout
 from ims_core.service.events import Event, Phase
-from ims_core.service.waiting import Deadline
 from ims_core.spi import TemplateStore, require
 from ims_core.undo import Undo
 from ims_images import check_digest, fetch, file_digest, inspect_image, public_url
@@ -19,11 +18,10 @@ from ims_images import check_digest, fetch, file_digest, inspect_image, public_u
 if TYPE_CHECKING:
     from ims_core.service.events import Listener
     from ims_core.service.session import Session
+    from ims_core.service.waiting import Deadline
     from ims_core.spi import Progress
 
 __all__ = ["import_template"]
-
-ROLL_BACK_SECONDS = 60.0
 
 
 def import_template(
@@ -91,8 +89,7 @@ def import_template(
         )
     except BaseException as error:
         session.report(Event(Phase.ROLL_BACK, f"removing what was made of template {name}"))
-        rollback = Deadline(ROLL_BACK_SECONDS)
-        left = undo.roll_back(session.provider, expired=lambda: rollback.expired)
+        left = session.roll_back(undo)
         if isinstance(error, ImsError):
             error.details += tuple(f"left behind: {each}" for each in left)
         raise

@@ -7,7 +7,6 @@ writes into its disk is ever taken for an image header.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from ims_core.models import Interface, Mark, VMSpec
     from ims_kvm.volumes import Paths
 
-__all__ = ["AGENT_PORT", "RECEIPT_PORT", "Cards", "build", "cards_of", "files_of"]
+__all__ = ["AGENT_PORT", "RECEIPT_PORT", "build", "cards_of", "files_of"]
 
 RECEIPT_PORT = "org.ims.receipt.0"
 AGENT_PORT = "org.qemu.guest_agent.0"
@@ -29,17 +28,6 @@ BALLOON_PERIOD = 2  # seconds between the guest's reports of the memory it uses
 
 for prefix, namespace in PREFIXES.items():
     ET.register_namespace(prefix, namespace)
-
-
-@dataclass(frozen=True, slots=True)
-class Cards:
-    """A domain's network cards: the MACs in order, and the libvirt network each is on."""
-
-    networks: dict[str, str]
-
-    def on(self, network: str) -> tuple[str, ...]:
-        """The MACs on one network."""
-        return tuple(mac for mac, name in self.networks.items() if name == network)
 
 
 def build(spec: VMSpec, mark: Mark, paths: Paths, *, accelerated: bool) -> str:
@@ -75,15 +63,15 @@ def build(spec: VMSpec, mark: Mark, paths: Paths, *, accelerated: bool) -> str:
     return ET.tostring(domain, encoding="unicode")
 
 
-def cards_of(xml: str) -> Cards:
-    """The network cards in a domain's XML."""
+def cards_of(xml: str) -> dict[str, str]:
+    """The MACs of a domain's network cards in order, each with its libvirt network or nothing."""
     found = {}
     for interface in fromstring(xml).iterfind("devices/interface"):
         mac, source = interface.find("mac"), interface.find("source")
         if mac is not None:
             network = source.get("network", "") if source is not None else ""
             found[mac.get("address", "").lower()] = network
-    return Cards(found)
+    return found
 
 
 def files_of(xml: str) -> frozenset[str]:

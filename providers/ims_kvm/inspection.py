@@ -123,5 +123,5 @@ def _with_evidence(provider: KvmProvider, domain: libvirt.virDomain, vm: VM) -> 
         ):  # its storage is gone; the rest can still be told
             data = provider.storage_of(domain).read(names.receipt, last=RECEIPT_BYTES)
             receipt = parse_receipt(data)
-    macs = cards_of(domain.XMLDesc()).networks
+    macs = cards_of(domain.XMLDesc())
     return replace(vm, addresses=addresses_of(domain, macs, receipt), receipt=receipt)

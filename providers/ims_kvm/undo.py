@@ -86,7 +86,7 @@ def _find(connection: libvirt.virConnect, uuid: str) -> libvirt.virDomain | None
 
 
 def _release_addresses(networks: Networks, domain: libvirt.virDomain) -> None:
-    for mac, network in cards_of(domain.XMLDesc()).networks.items():
+    for mac, network in cards_of(domain.XMLDesc()).items():
         if is_managed(network):
             for entry in networks.entries(network):
                 if (entry.mac, entry.name) == (mac, domain.name()):
