@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         File,
         Finding,
         Host,
+        HostKey,
         Interface,
         ItemResult,
         Mark,
@@ -68,8 +69,8 @@ _HOMES = {
         "UnavailableError UnsupportedError"
     ),
     "ims_core.models": (
-        "Address Carrier CarrierLimits Context Delivery Features File Finding Host Interface "
-        "ItemResult Mark Metrics Receipt Resource Script State Template User VM VMSpec Wait"
+        "Address Carrier CarrierLimits Context Delivery Features File Finding Host HostKey "
+        "Interface ItemResult Mark Metrics Receipt Resource Script State Template User VM VMSpec Wait"
     ),
     "ims_core.service": "Event Ims Phase",
     "ims_core.spi": "Console ConsoleLog Discarded Provider TemplateStore UndoLog",
@@ -99,6 +100,7 @@ __all__ = [
     "Finding",
     "GuestError",
     "Host",
+    "HostKey",
     "HypervisorError",
     "ImageError",
     "Ims",

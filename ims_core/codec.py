@@ -7,13 +7,14 @@ from base64 import b64decode, b64encode
 from dataclasses import fields
 from typing import Any
 
-from ims_core.models import Context, File, Interface, Script, User
+from ims_core.models import Context, File, HostKey, Interface, Script, User
 
 __all__ = ["context_from_json", "context_to_json"]
 
-_PARTS: dict[str, type[Interface | User | File | Script]] = {
+_PARTS: dict[str, type[Interface | User | HostKey | File | Script]] = {
     "interfaces": Interface,
     "users": User,
+    "host_keys": HostKey,
     "files": File,
     "scripts": Script,
 }
@@ -28,14 +29,14 @@ def context_from_json(text: str) -> Context:
     """The inverse of :func:`context_to_json`."""
     values = json.loads(text)
     for name, part in _PARTS.items():
-        values[name] = tuple(part(**_typed(each)) for each in values[name])
+        values[name] = tuple(part(**_typed(each)) for each in values.get(name, ()))
     return Context(**_typed(values))
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return {"base64": b64encode(value).decode()}
-    if isinstance(value, (Context, Interface, User, File, Script)):
+    if isinstance(value, (Context, Interface, User, HostKey, File, Script)):
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, tuple):
         return [_plain(each) for each in value]

@@ -27,6 +27,7 @@ __all__ = [
     "File",
     "Finding",
     "Host",
+    "HostKey",
     "Interface",
     "ItemResult",
     "Mark",
@@ -70,10 +71,16 @@ class Wait(StrEnum):
 class Carrier(StrEnum):
     """How a layout's bytes travel to the guest."""
 
-    ISO = "iso"
-    DISK = "disk"
+    ISO = "iso"  # a CD with ISO 9660
+    FAT_DISK = "fat-disk"  # a small disk with FAT and no partitions
+    EXT2_DISK = "ext2-disk"  # the same with ext2
     GUEST_PROPERTIES = "guest-properties"
     XENSTORE = "xenstore"
+
+    @property
+    def is_medium(self) -> bool:
+        """Whether it is an image that the guest mounts, not a set of keys and values."""
+        return self in (Carrier.ISO, Carrier.FAT_DISK, Carrier.EXT2_DISK)
 
 
 # --- Context: what the guest must be told -------------------------------------------------------
@@ -140,6 +147,21 @@ class Script:
 
 
 @dataclass(frozen=True, slots=True)
+class HostKey:
+    """A key by which the guest's SSH server proves who it is, so that callers can know it before.
+
+    Attributes:
+        type: ``ed25519``, ``ecdsa`` or ``rsa``.
+        private: The private key in OpenSSH's or PEM's text form, without a passphrase.
+        public: The line of its ``.pub`` file.
+    """
+
+    type: str
+    private: str = field(repr=False)
+    public: str
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """What one guest must be told. Values are data: no layout lets the guest execute them.
 
@@ -152,6 +174,8 @@ class Context:
         default_user: Whom ``ssh_keys`` belong to; the template's default user, set by the service;
             empty means the one that the image itself names, or root.
         users: Further accounts.
+        host_keys: The SSH server's own keys, at most one of each type; none means that the guest
+            makes its own.
         properties: Free key=value data for the applications in the guest.
         secrets: The same, but never shown in a log, an error or ``show-context``.
         files: Written before any script runs.
@@ -165,6 +189,7 @@ class Context:
     ssh_keys: tuple[str, ...] = ()
     default_user: str = ""
     users: tuple[User, ...] = ()
+    host_keys: tuple[HostKey, ...] = ()
     properties: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
     secrets: Mapping[str, str] = field(default_factory=lambda: _EMPTY, repr=False)
     files: tuple[File, ...] = ()
@@ -182,8 +207,9 @@ class Delivery:
         digest: ``sha256:`` and 64 hex digits over the layout's files (see
             :func:`ims_bootparams.digest.digest_of`). The guest computes it anew from what it read.
         nonce: Fresh for each start and outside the digest, so an old receipt is told apart.
-        medium: The whole medium, for the carriers ``iso`` and ``disk``.
-        values: Keys and values, for the carriers ``xenstore`` and ``guest-properties``.
+        medium: The whole image, for the carriers that are media.
+        values: For the others, values by key; the keys stand below a prefix that each provider
+            chooses. See :mod:`ims_bootparams.values`.
     """
 
     layout: str
@@ -429,10 +455,17 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class CarrierLimits:
-    """What a carrier of a provider can hold: bytes in all, and for key-value carriers per value."""
+    """What a carrier of a provider can hold.
+
+    Attributes:
+        max_bytes: In all: of the image, or of all values together.
+        max_value_bytes: Of one value, for the carriers that are no media.
+        live: Whether its content can be renewed while the VM runs (see ``LiveContext``).
+    """
 
     max_bytes: int
     max_value_bytes: int = 0
+    live: bool = False
 
 
 @dataclass(frozen=True, slots=True)

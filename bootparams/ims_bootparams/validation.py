@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from ipaddress import IPv4Address, IPv6Address
 
-    from ims_core.models import Context, File, Interface, Script, User
+    from ims_core.models import Context, File, HostKey, Interface, Script, User
 
 __all__ = ["check_context", "check_renderable"]
 
@@ -37,6 +37,16 @@ _OWNER = re.compile(r"([a-z_][a-z0-9_-]{0,31}|[0-9]{1,10})(:([a-z_][a-z0-9_-]{0,
 _PASSWORD_HASH = re.compile(
     r"\$[0-9a-z-]{1,16}\$([!-#%-9;-~]{1,400}\$){1,3}[./0-9A-Za-z]{22,200}|[!*]"
 )
+_HOST_KEY_TYPES = ("ed25519", "ecdsa", "rsa")
+_PRIVATE_KEY = re.compile(
+    r"-----BEGIN ([A-Z ]{0,30}PRIVATE KEY)-----\n[A-Za-z0-9+/=\n]{64,20000}-----END \1-----\n?"
+)
+_PUBLIC_KEY = {
+    kind: re.compile(rf"{prefix} AAAA[A-Za-z0-9+/]{{16,4000}}={{0,2}}( [^\x00-\x1f\x7f]{{0,200}})?")
+    for kind, prefix in zip(
+        _HOST_KEY_TYPES, ("ssh-ed25519", r"ecdsa-sha2-nistp(256|384|521)", "ssh-rsa"), strict=True
+    )
+}
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -60,6 +70,7 @@ def check_context(context: Context) -> None:
     if context.default_user:
         _check_user("context.default_user", context.default_user)
     _check_users(context.users)
+    _check_host_keys(context.host_keys)
     _check_properties(context)
     _check_files(context.files)
     _check_scripts(context.scripts)
@@ -104,7 +115,8 @@ def _check_unique(field: str, values: Iterable[str], hint: str) -> None:
 def _check_count(context: Context) -> None:
     """Refuse more than a receipt can answer for: such a VM could never be ready."""
     counts = {
-        field: len(getattr(context, field)) for field in ("interfaces", "users", "files", "scripts")
+        field: len(getattr(context, field))
+        for field in ("interfaces", "users", "host_keys", "files", "scripts")
     }
     if sum(counts.values()) > MAX_ITEMS:
         most = max(counts, key=lambda field: counts[field])
@@ -203,6 +215,21 @@ def _check_users(users: tuple[User, ...]) -> None:
             hint = "Make one with `openssl passwd -6`; never give the password itself."
             raise _invalid(f"{field}.password_hash", "it is not a crypt(3) hash", hint)
     _check_unique("context.users[{}].name", (user.name for user in users), "Merge the two.")
+
+
+def _check_host_keys(keys: tuple[HostKey, ...]) -> None:
+    for index, key in enumerate(keys):
+        field = f"context.host_keys[{index}]"
+        if key.type not in _HOST_KEY_TYPES:
+            hint = f"Use one of {', '.join(_HOST_KEY_TYPES)}."
+            raise _invalid(f"{field}.type", f"{key.type!r} is not known", hint)
+        if not _PRIVATE_KEY.fullmatch(key.private):
+            hint = "Give what `ssh-keygen -N ''` writes: from -----BEGIN to -----END."
+            raise _invalid(f"{field}.private", "it is not a private key in text form", hint)
+        if not _PUBLIC_KEY[key.type].fullmatch(key.public):
+            hint = "Give the line of the .pub file beside it."
+            raise _invalid(f"{field}.public", f"it is no public key of type {key.type}", hint)
+    _check_unique("context.host_keys[{}].type", (key.type for key in keys), "Keep one of them.")
 
 
 def _check_properties(context: Context) -> None:

@@ -71,7 +71,6 @@ def prepare(session: Session, order: Order) -> Prepared:
     features = session.provider.features
     template = _template(session, order.template)
     layout, carrier = choose(features, template.layout, layout=order.layout, carrier=order.carrier)
-    check_wait(order.wait, layout, features)
     spec = session.provider.prepare(_spec(order, template))
     refuse_promised(
         session, spec.uuid, [each for card in spec.interfaces for each in card.addresses]
@@ -84,6 +83,7 @@ def prepare(session: Session, order: Order) -> Prepared:
         default_user=order.context.default_user or template.default_user,
     )
     check_context(context)
+    check_wait(order.wait, layout, context, features)
     delivery = deliver(context, layout, carrier, features)
     mark = Mark(
         store=session.store.id,

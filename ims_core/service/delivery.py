@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING
 
 from ims_bootparams.digest import NONCE_FILE, digest_of
 from ims_core.errors import InvalidError, UnsupportedError
-from ims_core.models import Carrier, Delivery, Wait
+from ims_core.models import Delivery, Wait
 from ims_core.registry import layout as load_layout
 
 if TYPE_CHECKING:
     from ims_bootparams.layouts import Layout
-    from ims_core.models import Context, Features
+    from ims_core.models import Carrier, Context, Features
 
 __all__ = ["check_wait", "choose", "deliver", "digest_for"]
-
-_BUILT_HERE = (Carrier.ISO,)
 
 
 def choose(
@@ -30,30 +28,33 @@ def choose(
 
     Raises:
         NotFoundError: ``layout-not-found``.
-        UnsupportedError: The provider has no such carrier.
+        UnsupportedError: ``carrier-impossible``: the provider has no such carrier, or the layout's
+            reader does not look there.
     """
     chosen = load_layout(layout or template_layout)
-    usable = [each for each in features.carriers if each in _BUILT_HERE]
+    usable = [each for each in features.carriers if each in chosen.carriers]
     for each in usable:
         if carrier in ("", each):
             return chosen, each
     raise UnsupportedError(
-        f"context cannot be carried by {carrier or 'any carrier'} here",
-        hint=f"carriers of this provider: {', '.join(usable) or 'none'}",
+        f"layout {chosen.name!r} cannot travel by {carrier or 'any carrier'} here",
+        code="carrier-impossible",
+        hint=f"carriers of both this layout and this provider: {', '.join(usable) or 'none'}",
     )
 
 
-def check_wait(wait: Wait, layout: Layout, features: Features) -> None:
+def check_wait(wait: Wait, layout: Layout, context: Context, features: Features) -> None:
     """Refuse to wait for a receipt that cannot come.
 
     Raises:
         InvalidError: ``wait-impossible``.
     """
-    if wait is Wait.READY and not (layout.receipts and features.receipts):
+    if wait is Wait.READY and not (features.receipts and layout.answers(context)):
         raise InvalidError(
-            f"nothing answers for the layout {layout.name!r}, so --wait ready would never end",
+            f"nothing answers for this context in layout {layout.name!r}, so --wait ready would"
+            " never end",
             code="wait-impossible",
-            hint="use --wait address, or a template whose guests answer (layout bootparams)",
+            hint="use --wait address; docs/context.md tells which layouts answer, and when",
         )
 
 
@@ -63,12 +64,21 @@ def digest_for(context: Context, layout: Layout) -> str:
 
 
 def deliver(context: Context, layout: Layout, carrier: Carrier, features: Features) -> Delivery:
-    """A finished delivery with a fresh nonce."""
-    from ims_bootparams.media.iso import build_iso  # noqa: PLC0415 - pycdlib costs 40 ms
+    """A finished delivery with a fresh nonce.
 
+    Raises:
+        InvalidError: The layout cannot carry a field, or the carrier (``context-too-large``) all.
+    """
     files = dict(layout.render(context))
     digest = digest_of(files)
     nonce = token_hex(8)
-    files[NONCE_FILE] = f"{nonce}\n".encode()
-    medium = build_iso(files, layout.label, limit=features.carriers[carrier].max_bytes)
-    return Delivery(layout.name, carrier, digest, nonce, medium)
+    limits = features.carriers[carrier]
+    if carrier.is_medium:
+        from ims_bootparams.media import build  # noqa: PLC0415 - pycdlib costs 40 ms
+
+        files[NONCE_FILE] = f"{nonce}\n".encode()
+        medium = build(carrier, files, layout.label, limit=limits.max_bytes, serial=nonce)
+        return Delivery(layout.name, carrier, digest, nonce, medium=medium)
+    from ims_bootparams.values import to_values  # noqa: PLC0415 - few providers need it
+
+    return Delivery(layout.name, carrier, digest, nonce, values=to_values(files, nonce, limits))

@@ -136,5 +136,5 @@ def _next_delivery(session: Session, intent: Intent | None, wait: Wait) -> Deliv
         )
         return None
     layout = load_layout(intent.layout)
-    check_wait(wait, layout, features)
+    check_wait(wait, layout, intent.context, features)
     return deliver(intent.context, layout, Carrier(intent.carrier), features)

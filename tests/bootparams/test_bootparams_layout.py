@@ -165,5 +165,5 @@ def test_names_on_the_medium_never_come_from_a_user_s_text() -> None:
 
 
 def test_the_layout_says_how_it_is_found_and_that_it_answers() -> None:
-    assert (LAYOUT.name, LAYOUT.label, LAYOUT.receipts) == ("bootparams", "IMS", True)
+    assert (LAYOUT.name, LAYOUT.label, LAYOUT.live) == ("bootparams", "IMS", True)
     assert LAYOUT.render(contexts.small()) == render(contexts.small())

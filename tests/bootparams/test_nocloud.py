@@ -262,5 +262,5 @@ def test_raw_user_data_refuses_by_name_what_would_need_user_data_of_its_own(
 
 
 def test_the_layout_says_how_it_is_found_and_that_it_does_not_answer() -> None:
-    assert (LAYOUT.name, LAYOUT.label, LAYOUT.receipts) == ("nocloud", "cidata", False)
+    assert (LAYOUT.name, LAYOUT.label) == ("nocloud", "cidata")
     assert LAYOUT.render(contexts.small()) == render(contexts.small())

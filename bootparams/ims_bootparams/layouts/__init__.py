@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ims_core.models import Carrier
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -17,20 +19,31 @@ if TYPE_CHECKING:
 __all__ = ["Layout"]
 
 
+def _never(context: Context) -> bool:
+    del context
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """A file format for a context.
 
     Attributes:
         name: As a template's manifest names it.
-        label: The volume label by which the guest finds the medium.
-        receipts: Whether the guest's consumer of this layout answers with a receipt.
+        label: The volume label by which the guest finds the medium; on FAT it is in upper case.
         render: A pure function from a context to the medium's files by name, without the nonce.
             It raises :class:`~ims_core.errors.InvalidError`, naming the field, for what the
             format cannot carry.
+        reader: Who reads it in the guest, for people.
+        carriers: Where that reader looks for it.
+        answers: Whether a receipt will come for this context.
+        live: Whether the reader notices a new context while the guest runs.
     """
 
     name: str
     label: str
-    receipts: bool
     render: Callable[[Context], Mapping[str, bytes]]
+    reader: str = ""
+    carriers: tuple[Carrier, ...] = (Carrier.ISO,)
+    answers: Callable[[Context], bool] = _never
+    live: bool = False

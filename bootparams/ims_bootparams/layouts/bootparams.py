@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 from ims_bootparams.layouts import Layout
 from ims_bootparams.validation import check_renderable
 from ims_core.errors import InvalidError
+from ims_core.models import Carrier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -114,6 +115,11 @@ def _pairs(context: Context) -> Iterator[tuple[str, str]]:
     yield "INTERFACES", str(len(context.interfaces))
     for index, interface in enumerate(context.interfaces):
         yield from _interface_pairs(f"INTERFACE_{index}", interface)
+    yield "HOST_KEYS", str(len(context.host_keys))
+    for index, key in enumerate(context.host_keys):
+        yield f"HOST_KEY_{index}_TYPE", key.type
+        yield f"HOST_KEY_{index}_PRIVATE", key.private
+        yield f"HOST_KEY_{index}_PUBLIC", key.public
     yield "USERS", str(len(context.users))
     for index, user in enumerate(context.users):
         yield from _user_pairs(f"USER_{index}", user)
@@ -153,4 +159,12 @@ def _user_pairs(prefix: str, user: User) -> Iterator[tuple[str, str]]:
     yield f"{prefix}_SUDO", "yes" if user.sudo else "no"
 
 
-LAYOUT = Layout(name="bootparams", label="IMS", receipts=True, render=render)
+LAYOUT = Layout(
+    name="bootparams",
+    label="IMS",
+    render=render,
+    reader="ims-context",
+    carriers=tuple(Carrier),
+    answers=lambda _context: True,
+    live=True,
+)

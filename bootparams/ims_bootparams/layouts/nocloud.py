@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ims_bootparams.layouts import Layout
 from ims_bootparams.validation import check_renderable
 from ims_core.errors import InvalidError
-from ims_core.models import User
+from ims_core.models import Carrier, User
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -165,4 +165,10 @@ def _escape(character: re.Match[str]) -> str:
     return f"\\u{code:04x}" if code <= _LAST_OF_BMP else f"\\U{code:08x}"
 
 
-LAYOUT = Layout(name="nocloud", label="cidata", receipts=False, render=render)
+LAYOUT = Layout(
+    name="nocloud",
+    label="cidata",
+    render=render,
+    reader="cloud-init",
+    carriers=(Carrier.ISO, Carrier.FAT_DISK),
+)
