@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from ims_core.models import Context, File, Interface, Script, User
+from ims_core.models import Context, File, HostKey, Interface, Script, User
 
 #: A marker file that must never come to be: who executes a value makes it.
 HOSTILE = (
@@ -34,6 +34,14 @@ VALUES = st.text(
 
 #: Not a hash of anything, but with what awk and sed would take for their own.
 HASH = "$6$sa.lt/&\\1\\n$" + "./Az09" * 14 + "xy"
+
+HOST_KEY = HostKey(
+    "ed25519",
+    "-----BEGIN OPENSSH PRIVATE KEY-----\n"
+    + ("b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZW\n" * 3)
+    + "-----END OPENSSH PRIVATE KEY-----\n",
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl web-1",
+)
 
 MAC = "52:54:00:12:34:56"
 DHCP_MAC = "52:54:00:12:34:57"
@@ -67,6 +75,7 @@ def full(marker: str = "/nonexistent/marker") -> Context:
             User("alice", ("ssh-ed25519 CCCC a",), HASH, sudo=True),
             User("bob"),
         ),
+        host_keys=(HOST_KEY,),
         properties={f"p{index} $(touch {marker})": text for index, text in enumerate(values)},
         secrets={"pass word": "s3cret'$(id)"},
         files=(
