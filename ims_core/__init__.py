@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         Receipt,
         Resource,
         Script,
+        ShownContext,
         State,
         Template,
         User,
@@ -60,7 +61,15 @@ if TYPE_CHECKING:
         Wait,
     )
     from ims_core.service import Event, Ims, Phase
-    from ims_core.spi import Console, ConsoleLog, Discarded, Provider, TemplateStore, UndoLog
+    from ims_core.spi import (
+        Console,
+        ConsoleLog,
+        Discarded,
+        LiveContext,
+        Provider,
+        TemplateStore,
+        UndoLog,
+    )
 
 _HOMES = {
     "ims_core.errors": (
@@ -70,10 +79,11 @@ _HOMES = {
     ),
     "ims_core.models": (
         "Address Carrier CarrierLimits Context Delivery Features File Finding Host HostKey "
-        "Interface ItemResult Mark Metrics Receipt Resource Script State Template User VM VMSpec Wait"
+        "Interface ItemResult Mark Metrics Receipt Resource Script ShownContext State Template "
+        "User VM VMSpec Wait"
     ),
     "ims_core.service": "Event Ims Phase",
-    "ims_core.spi": "Console ConsoleLog Discarded Provider TemplateStore UndoLog",
+    "ims_core.spi": "Console ConsoleLog Discarded LiveContext Provider TemplateStore UndoLog",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
@@ -108,6 +118,7 @@ __all__ = [
     "Interface",
     "InvalidError",
     "ItemResult",
+    "LiveContext",
     "Mark",
     "Metrics",
     "NotFoundError",
@@ -117,6 +128,7 @@ __all__ = [
     "Receipt",
     "Resource",
     "Script",
+    "ShownContext",
     "State",
     "Template",
     "TemplateStore",

@@ -35,6 +35,7 @@ __all__ = [
     "Receipt",
     "Resource",
     "Script",
+    "ShownContext",
     "State",
     "Template",
     "User",
@@ -221,6 +222,24 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownContext:
+    """What a VM would be told at its next start, for people to look at.
+
+    Attributes:
+        label: The medium's volume label; empty for a carrier that is no medium.
+        digest: Of what would be delivered, secrets and all.
+        files: Content by name as the layout has them; without secrets unless they were asked for.
+    """
+
+    vm: str
+    layout: str
+    carrier: Carrier
+    label: str
+    digest: str
+    files: Mapping[str, bytes] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class ItemResult:
     """What became of one item of the context: its name, and the guest's message if it failed."""
 
@@ -390,6 +409,8 @@ class VM:
         receipt: The guest's last answer, only when it was asked for.
         pool: Set by the service.
         pending: Addresses, or ``dhcp``, that take effect at the next start; set by the service.
+        context_pending: Whether the next start tells it something else than the last did; set by
+            the service.
     """
 
     name: str
@@ -403,6 +424,7 @@ class VM:
     receipt: Receipt | None = None
     pool: str = ""
     pending: tuple[str, ...] = ()
+    context_pending: bool = False
 
 
 @dataclass(frozen=True, slots=True)

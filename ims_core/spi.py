@@ -55,6 +55,11 @@ Conduct
         keeps state outside its hypervisor and its instance.
     19. What a provider lacks, it does not implement: a feature is there exactly when its protocol
         is. ``NotImplementedError`` is never an answer.
+
+Telling again
+    20. ``update_context`` puts a delivery in place of the one that a running VM has, and records
+        its digest and nonce in the mark as ``start`` does. What the VM has stays whole until the
+        new one is; repeated after a failure it comes to the same end. The VM keeps running.
 """
 
 from __future__ import annotations
@@ -94,6 +99,7 @@ __all__ = [
     "ConsoleLog",
     "ConsoleStream",
     "Discarded",
+    "LiveContext",
     "Progress",
     "Provider",
     "TemplateStore",
@@ -337,6 +343,19 @@ class ConsoleLog(Protocol):
         """The last lines, control characters removed; empty when there are none."""
 
 
+@runtime_checkable
+class LiveContext(Protocol):
+    """A running VM can be given a new delivery, by the carriers whose limits say ``live``."""
+
+    def update_context(self, vm: str, delivery: Delivery) -> None:
+        """Put this delivery in place of the VM's (sentence 20).
+
+        Raises:
+            ConflictError: ``vm-not-running``.
+            UnsupportedError: ``carrier-impossible``: not by the carrier of this delivery.
+        """
+
+
 class ConsoleStream(Protocol):
     """A console that somebody is attached to."""
 
@@ -370,6 +389,7 @@ OPTIONAL: Mapping[str, type] = {
     "templates": TemplateStore,
     "console": Console,
     "console-log": ConsoleLog,
+    "live-context": LiveContext,
 }
 """The optional features by the word that ``ims show-provider`` uses."""
 

@@ -1,4 +1,4 @@
-"""The options of ``create-vm`` that say what the guest is told."""
+"""The options of ``create-vm`` and ``update-context`` that say what the guest is told."""
 
 from __future__ import annotations
 
@@ -9,20 +9,26 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["ContextWords", "context_options"]
+__all__ = ["ContextWords", "card_options", "context_options"]
 
 F = TypeVar("F", bound="Callable[..., Any]")
 Words = tuple[str, ...]
 
 
-class ContextWords(TypedDict):
-    """What was given on the command line, not looked at yet."""
+class CardWords(TypedDict, total=False):
+    """What was said of the network cards, where that can be said."""
 
-    hostname: str
     network: str
     ips: Words
     interfaces: Words
+
+
+class ContextWords(CardWords):
+    """What was given on the command line, not looked at yet."""
+
+    hostname: str
     ssh_keys: Words
+    host_keys: Words
     users: Words
     properties: Words
     secrets: Words
@@ -31,8 +37,7 @@ class ContextWords(TypedDict):
     user_data: str
 
 
-_OPTIONS = (
-    click.option("--hostname", default="", help="The VM's name if absent."),
+_CARDS = (
     click.option("--network", default="", metavar="NAME", help="Network of the first card."),
     click.option(
         "--ip",
@@ -49,6 +54,11 @@ _OPTIONS = (
         help="A further card: network, ip, gateway, dns, search, mac; ip, gateway, dns and search"
         " may come several times. Repeatable.",
     ),
+)
+_CONTEXT = (
+    click.option(
+        "--hostname", default="", help="The guest's name; the VM's if it was never given."
+    ),
     click.option(
         "--ssh-key",
         "ssh_keys",
@@ -62,6 +72,13 @@ _OPTIONS = (
         multiple=True,
         metavar="NAME[:sudo]",
         help="A further account, with the --ssh-key keys. Repeatable.",
+    ),
+    click.option(
+        "--host-key",
+        "host_keys",
+        multiple=True,
+        metavar="FILE",
+        help="Private key for the guest's SSH server, with FILE.pub beside it. Repeatable.",
     ),
     click.option(
         "--set",
@@ -97,7 +114,16 @@ _OPTIONS = (
 
 
 def context_options(function: F) -> F:
-    """All of them, handed over as :class:`ContextWords`."""
-    for option in reversed(_OPTIONS):
+    """What can be said of every guest at any time, handed over as :class:`ContextWords`."""
+    return _with(_CONTEXT, function)
+
+
+def card_options(function: F) -> F:
+    """What can be said of a guest's network cards when it is made."""
+    return _with(_CARDS, function)
+
+
+def _with(options: tuple[Callable[[F], F], ...], function: F) -> F:
+    for option in reversed(options):
         function = option(function)
     return function

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ims_cli.inputs import Inputs
 from ims_core.errors import InvalidError
-from ims_core.models import Context, File, Interface, Script, User
+from ims_core.models import Context, File, HostKey, Interface, Script, User
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ims_cli.context_options import ContextWords
 
-__all__ = ["build_context"]
+__all__ = ["build_context", "changed"]
+
+T = TypeVar("T")
 
 _KEY_LINE = re.compile(r"(^|\s)(ssh-|ecdsa-sha2-|sk-)[a-z0-9@.-]+\s+AAAA")
 _MODE = re.compile(r"(.+):(0?[0-7]{3}|[0-7]{4})", re.DOTALL)
@@ -43,6 +46,7 @@ def build_context(words: ContextWords) -> Context:
         interfaces=tuple(_interfaces(words)),
         ssh_keys=keys,
         users=tuple(_user(word, keys) for word in words["users"]),
+        host_keys=tuple(_host_key(path, inputs) for path in words["host_keys"]),
         properties=dict(_once("--set", _pairs("--set", words["properties"], "KEY=VALUE"))),
         secrets=dict(_once("--secret", secrets)),
         files=tuple(
@@ -54,10 +58,50 @@ def build_context(words: ContextWords) -> Context:
     )
 
 
+def changed(context: Context, words: ContextWords, unset: Iterable[str]) -> Context:
+    """A context with what the words say added, or in place of what has the same name there.
+
+    Args:
+        context: As it is.
+        words: What is new. The keys of the default user are replaced as a whole.
+        unset: Names of properties and secrets that go away.
+
+    Raises:
+        InvalidError: As :func:`build_context`; or there is nothing of a name to be unset.
+    """
+    new = build_context(words)
+    properties, secrets = dict(context.properties), dict(context.secrets)
+    for name in unset:
+        if name not in properties and name not in secrets:
+            known = ", ".join(sorted([*properties, *secrets])) or "none"
+            raise InvalidError(f"--unset {name!r}: it is not set", hint=f"set are: {known}")
+    for name in (*unset, *new.properties, *new.secrets):  # either may have been the other before
+        properties.pop(name, None)
+        secrets.pop(name, None)
+    return replace(
+        context,
+        hostname=new.hostname or context.hostname,
+        ssh_keys=new.ssh_keys or context.ssh_keys,
+        users=_merged(context.users, new.users, "name"),
+        host_keys=_merged(context.host_keys, new.host_keys, "type"),
+        properties={**properties, **new.properties},
+        secrets={**secrets, **new.secrets},
+        files=_merged(context.files, new.files, "path"),
+        scripts=_merged(context.scripts, new.scripts, "name"),
+        user_data=context.user_data if new.user_data is None else new.user_data,
+    )
+
+
+def _merged(old: tuple[T, ...], new: tuple[T, ...], key: str) -> tuple[T, ...]:
+    """The old ones in their places, replaced where there is a new one of that name."""
+    return tuple({getattr(each, key): each for each in (*old, *new)}.values())
+
+
 def _interfaces(words: ContextWords) -> Iterator[Interface]:
-    if words["network"] or words["ips"]:
-        yield Interface(network=words["network"], addresses=words["ips"])
-    for word in words["interfaces"]:
+    network, addresses = words.get("network", ""), words.get("ips", ())
+    if network or addresses:
+        yield Interface(network=network, addresses=addresses)
+    for word in words.get("interfaces", ()):
         yield _interface(word)
 
 
@@ -106,6 +150,15 @@ def _ssh_keys(word: str, inputs: Inputs) -> Iterator[str]:
 
 def _user(word: str, keys: tuple[str, ...]) -> User:
     return User(word.removesuffix(_SUDO), ssh_keys=keys, sudo=word.endswith(_SUDO))
+
+
+def _host_key(path: str, inputs: Inputs) -> HostKey:
+    """A key pair of files, as ssh-keygen makes it."""
+    public = inputs.read_text("--host-key", f"{path}.pub").strip()
+    known = {"ssh-ed25519": "ed25519", "ssh-rsa": "rsa"}
+    algorithm = public.partition(" ")[0]
+    kind = known.get(algorithm, "ecdsa" if algorithm.startswith("ecdsa-") else algorithm)
+    return HostKey(kind, inputs.read_text("--host-key", path), public)
 
 
 def _file(guest: str, local: str, inputs: Inputs) -> File:

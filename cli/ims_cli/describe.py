@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ims_cli.addresses import by_source
-from ims_cli.plain import receipt_data, vm_data
+from ims_cli.plain import context_data, receipt_data, vm_data
 from ims_cli.table import columns, fields
+from ims_cli.text import harmless
 from ims_core.units import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ims_core.models import VM
+    from ims_core.models import VM, ShownContext
 
-__all__ = ["describe_vm", "list_of_vms", "summarize_vm"]
+__all__ = ["describe_context", "describe_vm", "list_of_vms", "summarize_vm"]
 
 _HEAD = ("NAME", "STATE", "TEMPLATE", "POOL", "PROBLEM")
 
@@ -26,8 +27,9 @@ def list_of_vms(vms: Sequence[VM], *, owner: bool) -> Iterator[str]:
 
 
 def summarize_vm(vm: VM) -> Iterator[str]:
-    """What somebody wants to know who has just made or started a VM."""
-    return fields([*_identity(vm), *((key, value) for key, value in _network(vm) if value)])
+    """What somebody wants to know who has just made, started or updated a VM."""
+    lines = [("context", _context(vm) if vm.context_pending else None), *_network(vm)]
+    return fields([*_identity(vm), *((key, value) for key, value in lines if value)])
 
 
 def describe_vm(vm: VM) -> Iterator[str]:
@@ -40,11 +42,28 @@ def describe_vm(vm: VM) -> Iterator[str]:
             ("ours", data["ours"]),
             ("memory", format_size(vm.memory)),
             ("vcpus", vm.vcpus),
-            ("context", (vm.mark.digest or None) if vm.mark else None),
+            ("context", _context(vm)),
             *_network(vm),
             ("problem", data["problem"]),
         ]
     )
+
+
+def describe_context(shown: ShownContext) -> Iterator[str]:
+    """What a guest is told, file by file; bytes that are no text in base64."""
+    data = context_data(shown)
+    yield from fields([(key, data[key]) for key in ("layout", "carrier", "label", "digest")])
+    for name, content in shown.files.items():
+        yield ""
+        yield f"--- {name} ({len(content)} bytes)"
+        [text] = data["files"][name].values()  # or base64
+        yield from map(harmless, text.removesuffix("\n").split("\n"))
+
+
+def _context(vm: VM) -> str | None:
+    digest = vm.mark.digest if vm.mark else ""
+    later = " (another from the next start on)" if vm.context_pending else ""
+    return f"{digest}{later}" or None
 
 
 def _row(vm: VM, *, owner: bool) -> list[object]:

@@ -29,6 +29,8 @@ VERBS = {
     "metrics": Verb("vms", "Show what running VMs use."),
     "get-ip": Verb("addresses", "Show a VM's addresses, and who says so."),
     "set-ip": Verb("addresses", "Give a VM's card static addresses, or DHCP."),
+    "show-context": Verb("context", "Show what a VM's guest is told, file by file."),
+    "update-context": Verb("context", "Change what a VM's guest is told."),
     "console-vm": Verb("console", "Attach to a VM's console, or show what it printed last."),
     "import-template": Verb("templates", "Bring an image into a pool as a template."),
     "list-templates": Verb("templates", "List the templates of a pool."),

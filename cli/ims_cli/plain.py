@@ -5,14 +5,16 @@ Keys are stable, in snake_case and with their unit; what is not known is null.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ims_core.models import VM, Address, Finding, Metrics, Receipt, Template
+    from ims_core.models import VM, Address, Finding, Metrics, Receipt, ShownContext, Template
     from ims_core.registry import Plugin
 
 __all__ = [
     "address_data",
+    "context_data",
     "finding_data",
     "metrics_data",
     "plugin_data",
@@ -66,8 +68,28 @@ def vm_details(vm: VM, *, evidence: bool = True) -> Data:
         "context_digest": (mark.digest or None) if mark else None,
         "addresses": addresses if evidence else None,
         "pending_addresses": list(vm.pending),
+        "context_pending": vm.context_pending,
         "receipt": receipt_data(vm),
     }
+
+
+def context_data(shown: ShownContext) -> Data:
+    """A context's files: text where it is text, base64 where it is not."""
+    return {
+        "vm": shown.vm,
+        "layout": shown.layout,
+        "carrier": str(shown.carrier),
+        "label": shown.label or None,
+        "digest": shown.digest,
+        "files": {name: _content(content) for name, content in shown.files.items()},
+    }
+
+
+def _content(content: bytes) -> Data:
+    try:
+        return {"text": content.decode()}
+    except UnicodeDecodeError:
+        return {"base64": b64encode(content).decode()}
 
 
 def receipt_data(vm: VM) -> Data | None:
@@ -81,7 +103,7 @@ def receipt_data(vm: VM) -> Data | None:
     return {
         "digest": receipt.digest,
         "ready": vm.mark is not None and not problem,
-        "problem": vm.problem or None,
+        "problem": problem or None,
         "items": [
             {"name": item.name, "ok": item.ok, "message": item.message or None}
             for item in receipt.items

@@ -18,6 +18,7 @@ class Phase(StrEnum):
     UPLOAD = "upload"  # a template image goes into the pool
     CREATE = "create"
     START = "start"
+    UPDATE = "update"  # a running guest gets a new context
     WAIT = "wait"
     STOP = "stop"
     DELETE = "delete"

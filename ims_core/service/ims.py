@@ -15,11 +15,11 @@ from ims_core.spi import Console, ConsoleLog, TemplateStore, require
 from ims_core.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
     from types import TracebackType
 
-    from ims_core.models import VM, Address, Finding, Metrics, Template
+    from ims_core.models import VM, Address, Finding, Metrics, ShownContext, Template
     from ims_core.service.events import Listener
     from ims_core.spi import ConsoleStream
 
@@ -220,8 +220,12 @@ class Ims:
         vm = session.find(name, evidence=True)
         from ims_core.service import lifecycle  # noqa: PLC0415 - not for a listing
 
-        pending = lifecycle.pending_addresses(vm, session.store.intent(vm.uuid))
-        return replace(_told(vm, session), pending=pending)
+        intent = session.store.intent(vm.uuid)
+        return replace(
+            _told(vm, session),
+            pending=lifecycle.pending_addresses(vm, intent),
+            context_pending=lifecycle.context_pending(vm, intent),
+        )
 
     def metrics(
         self, names: Collection[str] = (), *, provider: str = "", pool: str = ""
@@ -239,6 +243,66 @@ class Ims:
                 session.require_ours(name, looked_at)
             ours |= {vm.uuid for vm in looked_at if vm.mark is not None}
         return [each for each in found if each.uuid in ours]
+
+    # --- context ---
+
+    def show_context(
+        self,
+        name: str,
+        *,
+        layout: str = "",
+        reveal: bool = False,
+        provider: str = "",
+        pool: str = "",
+    ) -> ShownContext:
+        """What a VM would be told at its next start, file by file.
+
+        Args:
+            name: Name or UUID of the VM.
+            layout: Instead of the VM's own.
+            reveal: With its secrets, contents of files and scripts, and user data.
+            provider: See the class.
+            pool: See the class.
+        """
+        from ims_core.service import context  # noqa: PLC0415 - as for templates
+
+        session = self.session(provider=provider, pool=pool)
+        return context.show(session, name, layout=layout, reveal=reveal)
+
+    def update_context(
+        self,
+        name: str,
+        change: Callable[[Context], Context],
+        *,
+        wait: Wait | str | None = None,
+        timeout: float = 60.0,
+        provider: str = "",
+        pool: str = "",
+    ) -> VM:
+        """Change what a VM is told: at once where a running guest notices, else at its next start.
+
+        Args:
+            name: Name or UUID of the VM.
+            change: From the VM's context to the new one; cards cannot be changed by it. Its errors
+                reach the caller, and then nothing was changed.
+            wait: ``running`` or ``ready``; None waits for the receipt where one will come.
+            timeout: Seconds for all of it.
+            provider: See the class.
+            pool: See the class.
+
+        Returns:
+            The VM; ``context_pending`` says whether the guest is told only at its next start.
+
+        Raises:
+            InvalidError: A value that cannot be right; nothing was changed.
+            GuestError: The guest could not apply it; the new context is kept.
+            DeadlineError: The guest has not answered in time; the new context is kept.
+        """
+        from ims_core.service import context  # noqa: PLC0415 - as for templates
+
+        session = self.session(provider=provider, pool=pool)
+        how_far = None if wait is None else Wait(wait)
+        return context.update(session, name, change, how_far, Deadline(timeout))
 
     # --- addresses and console ---
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ims_bootparams.validation import check_context
-from ims_core.errors import ImsError, InvalidError, NotFoundError
+from ims_core.errors import ImsError, InvalidError
 from ims_core.models import Carrier, State, Wait
 from ims_core.registry import layout as load_layout
 from ims_core.service.addresses import readdressed, refuse_promised
@@ -22,11 +22,20 @@ if TYPE_CHECKING:
     from ims_core.service.session import Session
     from ims_core.store import Intent
 
-__all__ = ["delete", "pending_addresses", "set_addresses", "start", "stop"]
+__all__ = [
+    "OFF",
+    "context_pending",
+    "delete",
+    "pending_addresses",
+    "set_addresses",
+    "start",
+    "stop",
+]
 
 DHCP = "dhcp"
 """Stands among pending addresses for a card that will have none of its own."""
-_OFF = (State.DEFINED, State.STOPPED, State.CRASHED)
+OFF = (State.DEFINED, State.STOPPED, State.CRASHED)
+"""The states in which a VM could be started."""
 
 
 def start(session: Session, name: str, wait: Wait, deadline: Deadline) -> VM:
@@ -76,15 +85,7 @@ def set_addresses(session: Session, name: str, addresses: Sequence[str], card: i
     """
     vm, _ = session.find_ours(name, evidence=True)
     with session.locks.of(vm):
-        intent = session.store.intent(vm.uuid)
-        if intent is None:
-            raise NotFoundError(
-                f"the context of VM {vm.name!r} is not in this store, so it cannot be changed",
-                code="context-not-found",
-                vm=vm.name,
-                pool=session.pool.name,
-                hint="use the IMS_STATE that created it",
-            )
+        intent = session.intent_of(vm)
         cards = list(intent.context.interfaces)
         if not 0 <= card < len(cards):
             raise InvalidError(
@@ -102,7 +103,7 @@ def set_addresses(session: Session, name: str, addresses: Sequence[str], card: i
                 session.provider.set_addresses(vm.uuid, intent.context.interfaces)
             raise
     vm = replace(vm, pool=session.pool.name, pending=completed[card].addresses or (DHCP,))
-    when = "pending until next start" if vm.state not in _OFF else "takes effect at the next start"
+    when = "pending until next start" if vm.state not in OFF else "takes effect at the next start"
     session.report(Event(Phase.DONE, f"{', '.join(vm.pending)}: {when}"))
     return vm
 
@@ -111,11 +112,17 @@ def pending_addresses(vm: VM, intent: Intent | None) -> tuple[str, ...]:
     """What the cards will be told at the next start, while it has not been told yet."""
     if intent is None or vm.mark is None:
         return ()
-    told = vm.mark.digest == digest_for(intent.context, load_layout(intent.layout))
-    if told and vm.state not in _OFF:
+    if vm.state not in OFF and not context_pending(vm, intent):
         return ()
     cards = intent.context.interfaces
     return tuple(address for card in cards for address in card.addresses or (DHCP,))
+
+
+def context_pending(vm: VM, intent: Intent | None) -> bool:
+    """Whether the VM is meant to be told something else than it was told last."""
+    if intent is None or vm.mark is None:
+        return False
+    return vm.mark.digest != digest_for(intent.context, load_layout(intent.layout))
 
 
 def _next_delivery(session: Session, intent: Intent | None, wait: Wait) -> Delivery | None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ims_core.models import VM, Mark
     from ims_core.service.events import Event, Listener
     from ims_core.spi import Provider
-    from ims_core.store import Store
+    from ims_core.store import Intent, Store
     from ims_core.undo import Undo
 
 __all__ = ["Locks", "Session", "open_session", "validated_settings"]
@@ -110,6 +110,23 @@ class Session:
                 hint="use the hypervisor's own tools for it",
             )
         return vm, vm.mark
+
+    def intent_of(self, vm: VM) -> Intent:
+        """What a VM is meant to be told.
+
+        Raises:
+            NotFoundError: ``context-not-found``: another store made the VM.
+        """
+        intent = self.store.intent(vm.uuid)
+        if intent is None:
+            raise NotFoundError(
+                f"the context of VM {vm.name!r} is not in this store",
+                code="context-not-found",
+                vm=vm.name,
+                pool=self.pool.name,
+                hint="use the IMS_STATE that created it",
+            )
+        return intent
 
     def _among(self, name: str, found: Sequence[VM]) -> VM:
         for vm in found:

@@ -29,6 +29,7 @@ __all__ = ["TOPICS", "Target"]
 
 TOPICS = (
     "addresses",
+    "context",
     "facts",
     "lifecycle",
     "looking",

@@ -140,10 +140,10 @@ class Bench:
             ),
         )
 
-    def delivery(self, spec: VMSpec, **properties: str) -> Delivery:
-        """A delivery for this VM, with a fresh nonce."""
+    def delivery(self, spec: VMSpec, by: str = "", /, **properties: str) -> Delivery:
+        """A delivery for this VM, with a fresh nonce, by a certain carrier or the preferred one."""
         features = self.provider.features
-        layout, carrier = choose(features, self.target.template.layout)
+        layout, carrier = choose(features, self.target.template.layout, carrier=by)
         context = Context(
             instance_id=spec.uuid,
             hostname=spec.name,
@@ -152,15 +152,18 @@ class Bench:
         )
         return deliver(context, layout, carrier, features)
 
-    def order(self, spec: VMSpec | None = None, *, starts: bool = False) -> Order:
+    def order(
+        self, spec: VMSpec | None = None, *, starts: bool = False, carrier: str = ""
+    ) -> Order:
         """A VM that is ready to be made; removed at the end if it is.
 
         Args:
             spec: A new one when None.
             starts: Whether its mark says already that the delivery is in place.
+            carrier: The provider's preferred one when empty.
         """
         spec = self.provider.prepare(spec or self.spec())
-        delivery = self.delivery(spec)
+        delivery = self.delivery(spec, carrier)
         mark = Mark(
             store=self.target.store_id,
             operation=new_operation(),
@@ -178,17 +181,19 @@ class Bench:
         self.provider.create(order.spec, order.delivery, order.mark, order.undo)
         order.made = True
 
-    def created(self, spec: VMSpec | None = None, *, starts: bool = False) -> Order:
+    def created(
+        self, spec: VMSpec | None = None, *, starts: bool = False, carrier: str = ""
+    ) -> Order:
         """A VM that is defined."""
-        order = self.order(spec, starts=starts)
+        order = self.order(spec, starts=starts, carrier=carrier)
         self.make(order)
         return order
 
-    def started(self) -> Order:
+    def started(self, *, carrier: str = "") -> Order:
         """A VM that runs, or a skip where none can."""
         if not self.target.expect_start:
             pytest.skip("expect_start: VMs cannot be started here")
-        order = self.created(starts=True)
+        order = self.created(starts=True, carrier=carrier)
         self.provider.start(order.uuid, order.delivery)
         return order
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ims_core.testing import (
     addresses,
+    context,
     facts,
     lifecycle,
     looking,
@@ -15,6 +16,7 @@ from ims_core.testing import (
 )
 from ims_core.testing.addresses import *  # noqa: F403 - each module names its tests in __all__
 from ims_core.testing.bench import ims_bench, ims_nothing_left_behind
+from ims_core.testing.context import *  # noqa: F403
 from ims_core.testing.facts import *  # noqa: F403
 from ims_core.testing.lifecycle import *  # noqa: F403
 from ims_core.testing.looking import *  # noqa: F403
@@ -26,6 +28,7 @@ from ims_core.testing.unsupported import *  # noqa: F403
 
 __all__ = ["ims_bench", "ims_nothing_left_behind"]
 __all__ += addresses.__all__
+__all__ += context.__all__
 __all__ += facts.__all__
 __all__ += lifecycle.__all__
 __all__ += looking.__all__

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ims_core.models import Address, Interface, ItemResult, Mark, Receipt, State
+from ims_core.models import Address, Carrier, Interface, ItemResult, Mark, Receipt, State
 
 __all__ = ["OFF", "STATES", "Domain", "from_json", "to_json"]
 
@@ -29,6 +29,7 @@ class Domain:
     Attributes:
         state: A key of :data:`STATES`.
         volume: Name of its file in ``volumes``; likewise ``seed`` in ``seeds``.
+        carrier: What the seed is: a medium, or keys and values as JSON.
         started: Seconds since the epoch at the last start.
         leases: Address by MAC, handed out at the first start and kept.
         receipt: What the guest answered last.
@@ -45,6 +46,7 @@ class Domain:
     vcpus: int | None = None
     volume: str = ""
     seed: str = ""
+    carrier: Carrier = Carrier.ISO
     interfaces: tuple[Interface, ...] = ()
     started: float | None = None
     leases: dict[str, str] = field(default_factory=dict)
@@ -82,6 +84,7 @@ def _parse(uuid: str, values: dict[str, Any]) -> Domain:
         Interface(**{key: _tuple(value) for key, value in card.items()})
         for card in values.get("interfaces", ())
     )
+    values["carrier"] = Carrier(values.get("carrier", Carrier.ISO))
     values["console"] = tuple(values.get("console", ()))
     return Domain(**values)
 

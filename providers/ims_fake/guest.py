@@ -7,6 +7,7 @@ computes the digest from the bytes it read.
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,9 @@ from ims_core.models import Address, ItemResult, Receipt
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Answer", "boot", "read_medium"]
+    from ims_core.models import Carrier
+
+__all__ = ["Answer", "boot", "read_medium", "read_values"]
 
 STALE_NONCE = "0" * 16
 
@@ -31,20 +34,23 @@ class Answer:
     console: tuple[str, ...]
 
 
-def boot(name: str, medium: bytes, behaviour: str, leases: Mapping[str, str]) -> Answer:
+def boot(
+    name: str, seed: bytes, carrier: Carrier, behaviour: str, leases: Mapping[str, str]
+) -> Answer:
     """Run the guest.
 
     Args:
         name: The VM's name.
-        medium: Its ISO 9660 medium.
+        seed: Its ISO 9660 medium, or its keys and values as JSON.
+        carrier: Which of the two.
         behaviour: The setting ``receipts``.
         leases: What DHCP told each of its cards, by MAC.
     """
     console = [f"{name}: booting a fake guest"]
     try:
-        files = read_medium(medium)
+        files = read_medium(seed) if carrier.is_medium else read_values(seed)
     except _unreadable() as error:
-        return Answer(None, (*console, f"{name}: cannot read the medium: {error}"))
+        return Answer(None, (*console, f"{name}: cannot read its context: {error}"))
     if CONF_FILE not in files:
         return Answer(None, (*console, f"{name}: no {CONF_FILE} on the medium, nothing to apply"))
     if behaviour == "bad-digest":
@@ -89,11 +95,18 @@ def read_medium(medium: bytes) -> dict[str, bytes]:
         iso.close()
 
 
-def _unreadable() -> type[Exception]:
+def read_values(seed: bytes) -> dict[str, bytes]:
+    """The files of a key-value delivery, the nonce among them."""
+    from ims_bootparams.values import from_values  # noqa: PLC0415 - see read_medium
+
+    files, nonce = from_values(json.loads(seed))
+    return {**files, NONCE_FILE: nonce.encode()}
+
+
+def _unreadable() -> tuple[type[Exception], ...]:
     from pycdlib.pycdlibexception import PyCdlibException  # noqa: PLC0415 - see read_medium
 
-    found: type[Exception] = PyCdlibException
-    return found
+    return (PyCdlibException, ImsError, ValueError)
 
 
 def _items(values: Mapping[str, str]) -> Iterator[str]:

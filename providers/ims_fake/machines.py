@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from ims_fake.pace import Pace
     from ims_fake.templates import Templates
 
-__all__ = ["Machines", "describe", "vm_missing"]
+__all__ = ["Machines", "check_carrier", "describe", "seed_bytes", "vm_missing"]
+
+_ENDING = {Carrier.ISO: "iso", Carrier.GUEST_PROPERTIES: "json"}
 
 
 def vm_missing(vm: str) -> NotFoundError:
@@ -29,14 +32,28 @@ def vm_missing(vm: str) -> NotFoundError:
     return NotFoundError(f"there is no VM {vm!r}", code="vm-not-found", vm=vm)
 
 
+def check_carrier(delivery: Delivery) -> Carrier:
+    """The carrier of a delivery, if this provider has it; raises as :func:`describe`."""
+    if delivery.carrier not in _ENDING:
+        raise UnsupportedError(
+            f"provider fake has no carrier {delivery.carrier}",
+            code="carrier-impossible",
+            hint=f"it has {', '.join(_ENDING)}",
+        )
+    return delivery.carrier
+
+
+def seed_bytes(delivery: Delivery) -> bytes:
+    """What a seed holds: the medium, or the keys and values as JSON."""
+    return delivery.medium or json.dumps(dict(delivery.values)).encode()
+
+
 def describe(spec: VMSpec, delivery: Delivery, mark: Mark) -> Domain:
     """The description of a new VM.
 
     Raises:
-        UnsupportedError: The delivery travels by something else than an ISO 9660 medium.
+        UnsupportedError: ``carrier-impossible``.
     """
-    if delivery.carrier is not Carrier.ISO:
-        raise UnsupportedError(f"provider fake has no carrier {delivery.carrier}")
     stem = f"{spec.name}-{mark.operation}"
     return Domain(
         name=spec.name,
@@ -46,7 +63,8 @@ def describe(spec: VMSpec, delivery: Delivery, mark: Mark) -> Domain:
         memory=spec.memory,
         vcpus=spec.vcpus,
         volume=f"{stem}.img",
-        seed=f"{stem}.iso",
+        seed=f"{stem}.{_ENDING[check_carrier(delivery)]}",
+        carrier=delivery.carrier,
         interfaces=spec.interfaces,
     )
 
@@ -88,9 +106,10 @@ class Machines:
         self._pace.step("create.volume")
         undo.announce("seed", domain.seed)
         seed = self._directory.path("seed", domain.seed)
-        self._directory.make(seed, len(delivery.medium), self._capacity)
+        content = seed_bytes(delivery)
+        self._directory.make(seed, len(content), self._capacity)
         self._pace.step("create.seed")
-        self._directory.write(seed, delivery.medium)
+        self._directory.write(seed, content)
         undo.announce("domain", spec.uuid)
         self._pace.step("create.domain")
         with self._directory.locked():

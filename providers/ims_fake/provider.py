@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from ims_core.errors import ConflictError, DeadlineError, HypervisorError, UnsupportedError
+from ims_core.errors import ConflictError, DeadlineError, HypervisorError
 from ims_core.models import Carrier, CarrierLimits, Features, Finding, Host
 from ims_core.spi import NOTHING_KNOWN, Provider
 from ims_fake import guest
 from ims_fake.directory import Directory
 from ims_fake.domain import OFF, Domain, to_json
 from ims_fake.looking import counters, problem_of, seen
-from ims_fake.machines import Machines, describe, vm_missing
+from ims_fake.machines import Machines, check_carrier, describe, seed_bytes, vm_missing
 from ims_fake.network import Network, holders
 from ims_fake.pace import Pace
 from ims_fake.templates import Templates
@@ -41,6 +41,8 @@ __all__ = ["FakeProvider"]
 
 MEMORY = 1 << 40
 _MEDIUM_BYTES = 64 << 20
+_VALUES_BYTES = 24_000  # as much as VirtualBox keeps
+_VALUE_BYTES = 128
 _LONGEST_PAUSE = 0.05
 
 
@@ -49,7 +51,10 @@ class FakeProvider(Provider):
 
     name: ClassVar[str] = "fake"
     features: ClassVar[Features] = Features(
-        carriers={Carrier.ISO: CarrierLimits(_MEDIUM_BYTES)},
+        carriers={
+            Carrier.ISO: CarrierLimits(_MEDIUM_BYTES, live=True),
+            Carrier.GUEST_PROPERTIES: CarrierLimits(_VALUES_BYTES, _VALUE_BYTES, live=True),
+        },
         template_formats=("qcow2", "raw"),
         address_sources=("lease", "receipt"),
         receipts=True,
@@ -185,6 +190,11 @@ class FakeProvider(Provider):
 
         return self._change(vm, changed).interfaces
 
+    def update_context(self, vm: str, delivery: Delivery) -> None:
+        """See the SPI."""
+        self._pace.step("update-context")
+        self._change(vm, lambda domain: self._told_again(domain, delivery))
+
     def discard(self, resource: Resource) -> Discarded:
         """See the SPI."""
         return self._machines.discard(resource)
@@ -247,10 +257,27 @@ class FakeProvider(Provider):
         mark = domain.mark
         if delivery is None or mark is None or mark.nonce == delivery.nonce:
             return domain
-        if delivery.carrier is not Carrier.ISO:
-            raise UnsupportedError(f"provider fake has no carrier {delivery.carrier}")
-        self._directory.write(self._directory.path("seed", domain.seed), delivery.medium)
+        check_carrier(delivery)
+        self._directory.write(self._directory.path("seed", domain.seed), seed_bytes(delivery))
         return replace(domain, mark=replace(mark, digest=delivery.digest, nonce=delivery.nonce))
+
+    def _told_again(self, domain: Domain, delivery: Delivery) -> Domain:
+        """The running VM with this delivery in place, and what its guest made of it."""
+        if domain.state in OFF or domain.mark is None:
+            raise ConflictError(
+                f"VM {domain.name!r} is not running", code="vm-not-running", vm=domain.name
+            )
+        check_carrier(delivery)
+        seed = seed_bytes(delivery)
+        self._directory.write(self._directory.path("seed", domain.seed), seed)
+        behaviour = self._settings["receipts"]
+        answer = guest.boot(domain.name, seed, domain.carrier, behaviour, domain.leases)
+        return replace(
+            domain,
+            mark=replace(domain.mark, digest=delivery.digest, nonce=delivery.nonce),
+            receipt=answer.receipt or domain.receipt,
+            console=domain.console + answer.console[1:],
+        )
 
     def _powered_on(self, domain: Domain) -> Domain:
         """The VM running, with what its guest did in its first moment."""
@@ -261,8 +288,9 @@ class FakeProvider(Provider):
             if not card.addresses and card.mac not in leases:
                 leases[card.mac] = self._network.lease(taken)
                 taken[leases[card.mac].partition("/")[0]] = domain.name
-        medium = self._directory.path("seed", domain.seed).read_bytes() if domain.seed else b""
-        answer = guest.boot(domain.name, medium, self._settings["receipts"], leases)
+        seed = self._directory.path("seed", domain.seed).read_bytes() if domain.seed else b""
+        behaviour = self._settings["receipts"]
+        answer = guest.boot(domain.name, seed, domain.carrier, behaviour, leases)
         return replace(
             domain,
             state="running",

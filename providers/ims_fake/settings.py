@@ -20,6 +20,7 @@ Step = Literal[
     "delete",
     "write-mark",
     "set-addresses",
+    "update-context",
     "inspect",
     "metrics",
     "import.image",

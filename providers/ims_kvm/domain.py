@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 
 from defusedxml.ElementTree import fromstring
 
+from ims_core.models import Carrier
 from ims_kvm.mark import PREFIXES, mark_element, storage_element
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from ims_core.models import Interface, Mark, VMSpec
     from ims_kvm.volumes import Paths
 
-__all__ = ["AGENT_PORT", "RECEIPT_PORT", "build", "cards_of", "files_of"]
+__all__ = ["AGENT_PORT", "RECEIPT_PORT", "build", "cards_of", "cd_with", "files_of"]
 
 RECEIPT_PORT = "org.ims.receipt.0"
 AGENT_PORT = "org.qemu.guest_agent.0"
@@ -30,13 +31,14 @@ for prefix, namespace in PREFIXES.items():
     ET.register_namespace(prefix, namespace)
 
 
-def build(spec: VMSpec, mark: Mark, paths: Paths, *, accelerated: bool) -> str:
+def build(spec: VMSpec, mark: Mark, paths: Paths, carrier: Carrier, *, accelerated: bool) -> str:
     """The domain's XML.
 
     Args:
         spec: The VM, prepared.
         mark: Goes into its metadata.
         paths: Where its files lie on the hypervisor's host.
+        carrier: What kind of medium the seed is.
         accelerated: Use KVM; otherwise QEMU's emulation.
     """
     domain = ET.Element("domain", type="kvm" if accelerated else "qemu")
@@ -58,7 +60,7 @@ def build(spec: VMSpec, mark: Mark, paths: Paths, *, accelerated: bool) -> str:
     _text(domain, "on_poweroff", "destroy")
     _text(domain, "on_reboot", "restart")
     _text(domain, "on_crash", "destroy")
-    domain.append(_devices(spec, paths))
+    domain.append(_devices(spec, paths, carrier))
     ET.indent(domain)
     return ET.tostring(domain, encoding="unicode")
 
@@ -80,10 +82,15 @@ def files_of(xml: str) -> frozenset[str]:
     return frozenset(source.get("file", "") for source in sources)
 
 
-def _devices(spec: VMSpec, paths: Paths) -> Element:
+def cd_with(path: str) -> str:
+    """The CD drive that every VM with an ISO has, with this image in it."""
+    return ET.tostring(_seed(path, Carrier.ISO), encoding="unicode")
+
+
+def _devices(spec: VMSpec, paths: Paths, carrier: Carrier) -> Element:
     devices = ET.Element("devices")
     devices.append(_disk(spec, paths))
-    devices.append(_seed(paths))
+    devices.append(_seed(paths.seed, carrier))
     for card in spec.interfaces:
         devices.append(_interface(card))
     serial = ET.SubElement(devices, "serial", type="pty")
@@ -115,11 +122,13 @@ def _disk(spec: VMSpec, paths: Paths) -> Element:
     return disk
 
 
-def _seed(paths: Paths) -> Element:
-    disk = ET.Element("disk", type="file", device="cdrom")
+def _seed(path: str, carrier: Carrier) -> Element:
+    cd = carrier is Carrier.ISO
+    disk = ET.Element("disk", type="file", device="cdrom" if cd else "disk")
     ET.SubElement(disk, "driver", name="qemu", type="raw")
-    ET.SubElement(disk, "source", file=paths.seed)
-    ET.SubElement(disk, "target", dev="sda", bus="sata")
+    ET.SubElement(disk, "source", file=path)
+    target = {"dev": "sda", "bus": "sata"} if cd else {"dev": "vdb", "bus": "virtio"}
+    ET.SubElement(disk, "target", target)
     ET.SubElement(disk, "readonly")
     return disk
 

@@ -85,7 +85,9 @@ class _Files:
         if files is None:
             return f"its storage pool {pool.name} cannot be read"
         names = VolumeNames(name, mark.operation)
-        lost = [each for each in (names.root, names.seed) if each not in files]
+        lost = [] if names.root in files else [names.root]
+        if files.isdisjoint(names.seeds):
+            lost.append(names.seeds[0])
         return f"lost: {', '.join(lost)}" if lost else ""
 
 

@@ -19,6 +19,7 @@ from ims_kvm.connection import Link, choose_uri, libvirt_errors
 from ims_kvm.console import LibvirtConsole
 from ims_kvm.domain import build, files_of
 from ims_kvm.evidence import SOURCES
+from ims_kvm.live import seed_of, update_seed
 from ims_kvm.mark import read_mark, read_storage, write_mark
 from ims_kvm.networks import Networks
 from ims_kvm.shutdown import shut_down
@@ -56,7 +57,11 @@ class KvmProvider(Provider):
 
     name: ClassVar[str] = "kvm"
     features: ClassVar[Features] = Features(
-        carriers={Carrier.ISO: CarrierLimits(max_bytes=64 * MIB)},
+        carriers={
+            Carrier.ISO: CarrierLimits(max_bytes=64 * MIB, live=True),
+            Carrier.FAT_DISK: CarrierLimits(max_bytes=64 * MIB),
+            Carrier.EXT2_DISK: CarrierLimits(max_bytes=64 * MIB),
+        },
         template_formats=("qcow2", "raw"),
         address_sources=(*SOURCES, "receipt"),
         receipts=True,
@@ -145,11 +150,10 @@ class KvmProvider(Provider):
     @bounded(CALL_SECONDS)
     def plan(self, spec: VMSpec, delivery: Delivery, mark: Mark) -> str:
         """The domain XML."""
-        del delivery  # its bytes are a file beside the domain
         with libvirt_errors(f"VM {spec.name}"):
             names = VolumeNames(spec.name, mark.operation)
-            accelerated = kvm_usable(self.connection)
-            return build(spec, mark, self._paths(spec, names), accelerated=accelerated)
+            paths, accelerated = self._paths(spec, names), kvm_usable(self.connection)
+            return build(spec, mark, paths, delivery.carrier, accelerated=accelerated)
 
     def create(self, spec: VMSpec, delivery: Delivery, mark: Mark, undo: UndoLog) -> None:
         """Reserve its addresses, make its volumes, define the domain."""
@@ -192,10 +196,15 @@ class KvmProvider(Provider):
                 )
             mark = read_mark(domain)
             if delivery is not None and mark is not None and mark.nonce != delivery.nonce:
-                seed = VolumeNames(domain.name(), mark.operation).seed
-                self.storage_of(domain).write(seed, delivery.medium)
+                self.storage_of(domain).write(seed_of(domain, mark), delivery.medium)
                 write_mark(domain, replace(mark, digest=delivery.digest, nonce=delivery.nonce))
             domain.create()
+
+    @bounded(MAKING_SECONDS)
+    def update_context(self, vm: str, delivery: Delivery) -> None:
+        """See :mod:`ims_kvm.live`."""
+        with self._domain(vm) as domain:
+            update_seed(self.storage_of(domain), domain, delivery)
 
     def stop(self, vm: str, *, force: bool, timeout: float) -> None:
         """Press the power button and watch, or pull the plug."""
@@ -335,16 +344,18 @@ class KvmProvider(Provider):
         with libvirt_errors(f"VM {spec.name}"):
             names = VolumeNames(spec.name, undo.operation)
             paths = self._paths(spec, names)
-            xml = build(spec, mark, paths, accelerated=kvm_usable(self.connection))
+            accelerated = kvm_usable(self.connection)
+            xml = build(spec, mark, paths, delivery.carrier, accelerated=accelerated)
             for card in spec.interfaces:
                 self._reserve(spec, card, undo)
             with announced(undo, "volume", names.root):
                 self.pool.create_overlay(
                     names.root, spec.disk, paths.template, spec.template.format
                 )
-            with announced(undo, "volume", names.seed):
-                self.pool.create_raw(names.seed, len(delivery.medium))
-            self.pool.write(names.seed, delivery.medium)
+            seed = names.seeds[0]
+            with announced(undo, "volume", seed):
+                self.pool.create_raw(seed, len(delivery.medium))
+            self.pool.write(seed, delivery.medium)
             for name in (names.console, names.receipt):
                 undo.announce("volume", name)  # QEMU's log daemon makes them at the start
             undo.announce("domain", spec.uuid)
@@ -368,7 +379,7 @@ class KvmProvider(Provider):
         return Paths(
             self.pool.name,
             self.templates.image_path(spec.template.name),
-            *map(self.pool.path_of, (names.root, names.seed, names.console, names.receipt)),
+            *map(self.pool.path_of, (names.root, names.seeds[0], names.console, names.receipt)),
         )
 
     def _reserve(self, spec: VMSpec, card: Interface, undo: UndoLog) -> None:

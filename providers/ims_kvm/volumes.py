@@ -46,9 +46,9 @@ class VolumeNames:
         return f"{self._base}.qcow2"
 
     @property
-    def seed(self) -> str:
-        """The medium with the context."""
-        return f"{self._base}.iso"
+    def seeds(self) -> tuple[str, str]:
+        """The medium with the context, which takes turns between two when it is renewed live."""
+        return f"{self._base}.seed-a", f"{self._base}.seed-b"
 
     @property
     def console(self) -> str:
@@ -63,7 +63,7 @@ class VolumeNames:
     @property
     def all(self) -> tuple[str, ...]:
         """All of them."""
-        return (self.root, self.seed, self.console, self.receipt)
+        return (self.root, *self.seeds, self.console, self.receipt)
 
     @property
     def _base(self) -> str:

@@ -27,6 +27,7 @@ def built(**words: Any) -> Context:
         "interfaces": (),
         "ssh_keys": (),
         "users": (),
+        "host_keys": (),
         "properties": (),
         "secrets": (),
         "files": (),

@@ -29,7 +29,7 @@ WRONG = {
     ("create-vm", "--pool", "nope"): (3, "pool-not-found"),
     ("create-vm", "--template", "nope"): (3, "template-not-found"),
     ("create-vm", "--context-layout", "nope"): (3, "layout-not-found"),
-    ("create-vm", "--context-carrier", "pigeon"): (5, "unsupported"),
+    ("create-vm", "--context-carrier", "pigeon"): (5, "carrier-impossible"),
     ("create-vm", "--ip", "203.0.113.9/24"): (2, "invalid-value"),
     ("create-vm", "--network", "nope"): (3, "network-not-found"),
     ("create-vm", "--interface", "ip"): (2, "invalid-value"),

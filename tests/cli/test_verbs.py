@@ -212,6 +212,7 @@ def test_show_provider_tells_features_and_settings(odd: Cli) -> None:
         "templates": True,
         "console": False,
         "console-log": True,
+        "live-context": True,
     }
     assert mine["optional_features"]["console"] is True
     delay = next(each for each in fake["settings"] if each["name"] == "delay")

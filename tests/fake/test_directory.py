@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ims_core.errors import HypervisorError, UnavailableError
-from ims_core.models import Resource
+from ims_core.models import Carrier, Resource
 from ims_core.spi import Discarded
 from ims_fake import FakeProvider
 from ims_fake.directory import Directory
@@ -63,6 +63,6 @@ def test_files_are_for_their_owner_only(pool: Path) -> None:
 
 def test_a_guest_without_a_medium_says_so_and_does_not_answer() -> None:
     for medium in (b"", b"\x00" * 100_000):
-        answer = boot("web01", medium, "good", {})
+        answer = boot("web01", medium, Carrier.ISO, "good", {})
         assert answer.receipt is None
-        assert "cannot read the medium" in answer.console[-1]
+        assert "cannot read its context" in answer.console[-1]

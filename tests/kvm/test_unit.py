@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ims_core import Interface, Mark, State, Template, VMSpec
+from ims_core import Carrier, Interface, Mark, State, Template, VMSpec
 from ims_kvm import KvmProvider
 from ims_kvm.connection import choose_uri
 from ims_kvm.domain import build, cards_of
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TEMPLATE = Template("tiny", "qcow2", "sha256:" + "0" * 64, 1, 1 << 20)
-PATHS = Paths("p", "/p/base.qcow2", "/p/vm.qcow2", "/p/vm.iso", "/p/vm.log", "/p/vm.receipt")
+PATHS = Paths("p", "/p/base.qcow2", "/p/vm.qcow2", "/p/vm.seed-a", "/p/vm.log", "/p/vm.receipt")
 UUID = "6b1f7c2e-3c39-4a0e-9f3f-0d8f5b1a7c11"
 # What XML 1.0 can hold: marks are ours, but a template's name came from a person.
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Cn")), max_size=40)
@@ -52,7 +52,7 @@ def test_libvirt_accepts_the_domain_and_gives_back_what_went_in(
         Interface(network="bridge:br0", mac="52:54:00:00:00:02"),
         Interface(network="user", mac="52:54:00:00:00:03"),
     )
-    xml = build(spec(*cards), mark, PATHS, accelerated=False)
+    xml = build(spec(*cards), mark, PATHS, Carrier.ISO, accelerated=False)
     # The test driver knows only its own type of domain.
     xml = xml.replace('type="qemu"', 'type="test"', 1)
     domain = connection.defineXML(xml)

@@ -7,7 +7,7 @@ from typing import Any, Unpack
 import click
 
 from ims_cli.connection import connect
-from ims_cli.context_options import ContextWords, context_options
+from ims_cli.context_options import ContextWords, card_options, context_options
 from ims_cli.describe import summarize_vm
 from ims_cli.options import EVIDENCE, pool_options, timeout_option, wait_option
 from ims_cli.output import emit
@@ -22,6 +22,7 @@ __all__ = ["create_vm"]
 @click.option("--memory", default="", metavar="SIZE", help="As 512M or 2G.")
 @click.option("--vcpus", type=int, default=1, show_default=True, metavar="N")
 @click.option("--disk", default="", metavar="SIZE", help="As 10G; the template's size if absent.")
+@card_options
 @context_options
 @click.option("--context-layout", default="", metavar="NAME", help="Instead of the template's.")
 @click.option("--context-carrier", default="", metavar="NAME", help="Instead of the provider's.")

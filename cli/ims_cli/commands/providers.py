@@ -65,6 +65,7 @@ def _provider_data(cls: type[Provider]) -> dict[str, Any]:
                 "name": str(carrier),
                 "max_bytes": limits.max_bytes,
                 "max_value_bytes": limits.max_value_bytes or None,
+                "live": limits.live,
             }
             for carrier, limits in features.carriers.items()
         ],
@@ -106,7 +107,8 @@ def _type_name(annotation: Any) -> str:
 
 def _lines(data: dict[str, Any]) -> Iterator[str]:
     carriers = [
-        f"{each['name']} (to {format_size(each['max_bytes'])})" for each in data["carriers"]
+        f"{each['name']} (to {format_size(each['max_bytes'])}{', live' if each['live'] else ''})"
+        for each in data["carriers"]
     ]
     optional = data["optional_features"]
     yield from fields(

@@ -1,0 +1,134 @@
+"""A VM's context after it was made: showing it, and telling the guest another."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ims_bootparams.redaction import redacted
+from ims_bootparams.validation import check_context
+from ims_core.errors import ImsError, InvalidError
+from ims_core.models import Carrier, ShownContext, State, Wait
+from ims_core.registry import layout as load_layout
+from ims_core.service.delivery import check_wait, choose, deliver, digest_for
+from ims_core.service.events import Event, Phase
+from ims_core.service.lifecycle import OFF
+from ims_core.service.waiting import Deadline, Expected, wait_for
+from ims_core.spi import LiveContext, require
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ims_bootparams.layouts import Layout
+    from ims_core.models import VM, Context, Delivery
+    from ims_core.service.session import Session
+    from ims_core.store import Intent
+
+__all__ = ["show", "update"]
+
+_FIXED = {
+    "instance_id": "It is the VM's UUID for all its life.",
+    "interfaces": "`ims set-ip` changes addresses.",
+    "default_user": "The template names it.",
+}
+
+
+def show(session: Session, name: str, *, layout: str, reveal: bool) -> ShownContext:
+    """What a VM would be told at its next start, in its own layout or another."""
+    vm, _ = session.find_ours(name)
+    intent = session.intent_of(vm)
+    chosen, carrier = choose(
+        session.provider.features,
+        intent.layout,
+        layout=layout,
+        carrier="" if layout else intent.carrier,
+    )
+    context = intent.context
+    return ShownContext(
+        vm.name,
+        chosen.name,
+        carrier,
+        chosen.label if carrier.is_medium else "",
+        digest_for(context, chosen),
+        chosen.render(context if reveal else redacted(context)),
+    )
+
+
+def update(
+    session: Session,
+    name: str,
+    change: Callable[[Context], Context],
+    wait: Wait | None,
+    deadline: Deadline,
+) -> VM:
+    """Change what a VM is told: at once where it runs and can be told, else from its next start.
+
+    The new context is kept before the guest is told, so whatever fails, doing it again or starting
+    the VM comes to it.
+    """
+    vm, mark = session.find_ours(name)
+    with session.locks.of(vm, seconds=deadline.left):
+        intent = session.intent_of(vm)
+        layout = load_layout(intent.layout)
+        context = _changed(intent.context, change)
+        live = _is_live(session, vm, intent, layout)
+        wait = _how_far(session, wait, context, layout, live=live)
+        delivery = deliver(context, layout, Carrier(intent.carrier), session.provider.features)
+        deadline.check("nothing was changed")
+        session.store.save_intent(replace(intent, context=context))
+        if live:
+            _tell_guest(session, vm, delivery)
+            mark = replace(mark, digest=delivery.digest, nonce=delivery.nonce)
+            session.store.save_mark(mark)
+    if not live:
+        told = "pending until next start" if vm.state not in OFF else "takes effect at next start"
+        session.report(Event(Phase.DONE, f"the context of {vm.name}: {told}"))
+        return replace(vm, pool=session.pool.name, context_pending=True)
+    vm = wait_for(session, vm.uuid, wait, Expected(delivery.digest, delivery.nonce), deadline)
+    done = "applied" if wait is Wait.READY else "delivered"
+    session.report(Event(Phase.DONE, f"the context of {vm.name} is {done}"))
+    return replace(vm, pool=session.pool.name)
+
+
+def _changed(context: Context, change: Callable[[Context], Context]) -> Context:
+    changed = change(context)
+    for field, hint in _FIXED.items():
+        if getattr(changed, field) != getattr(context, field):
+            raise InvalidError(f"context.{field}: it cannot be changed here", hint=hint)
+    check_context(changed)
+    return changed
+
+
+def _is_live(session: Session, vm: VM, intent: Intent, layout: Layout) -> bool:
+    """Whether the guest can be told while it runs, and will notice."""
+    limits = session.provider.features.carriers.get(Carrier(intent.carrier))
+    told = isinstance(session.provider, LiveContext) and limits is not None and limits.live
+    return told and layout.live and vm.state is State.RUNNING
+
+
+def _how_far(
+    session: Session, wait: Wait | None, context: Context, layout: Layout, *, live: bool
+) -> Wait:
+    """How far to wait: for the guest's answer if nothing was asked and one will come."""
+    features = session.provider.features
+    if wait is None:
+        return (
+            Wait.READY if live and features.receipts and layout.answers(context) else Wait.RUNNING
+        )
+    if wait is Wait.READY and not live:
+        raise InvalidError(
+            "the guest cannot be told now, so --wait ready would never end",
+            code="wait-impossible",
+            hint="leave --wait out; the next start tells it",
+        )
+    check_wait(wait, layout, context, features)
+    return wait
+
+
+def _tell_guest(session: Session, vm: VM, delivery: Delivery) -> None:
+    session.tell(Event(Phase.UPDATE, f"telling {vm.name} its new context"))
+    try:
+        require(session.provider, LiveContext).update_context(vm.uuid, delivery)
+    except ImsError as error:
+        error.details += ("the new context is kept, and takes effect at the next start at latest",)
+        raise

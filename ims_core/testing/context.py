@@ -1,0 +1,135 @@
+"""Carriers, and telling a running guest again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ims_core.errors import ConflictError, UnsupportedError
+from ims_core.models import Carrier, State
+from ims_core.spi import LiveContext
+from ims_core.testing.bench import everything
+
+if TYPE_CHECKING:
+    from ims_core.testing.bench import Bench
+    from ims_core.testing.target import Target
+
+__all__ = [
+    "test_a_delivery_by_each_carrier_is_read",
+    "test_a_running_vm_is_told_again_and_answers",
+    "test_a_vm_that_is_off_is_not_told_again",
+    "test_only_live_carriers_tell_again",
+    "test_telling_the_same_again_comes_to_the_same_end",
+    "test_what_was_told_again_stays_for_the_next_start",
+]
+
+POWER_OFF_SECONDS = 30.0
+_CARRIERS = pytest.mark.parametrize("carrier", list(Carrier), ids=str)
+
+
+@_CARRIERS
+def test_a_delivery_by_each_carrier_is_read(
+    ims_target: Target, ims_bench: Bench, carrier: Carrier
+) -> None:
+    """10. start puts the delivery in place, by whichever carrier the provider declares."""
+    _needs(ims_target, carrier)
+    order = ims_bench.started(carrier=carrier)
+    receipt = ims_bench.answered(order, order.delivery.nonce).receipt
+    assert receipt is not None
+    assert not receipt.problem(digest=order.delivery.digest, nonce=order.delivery.nonce)
+
+
+@_CARRIERS
+def test_a_running_vm_is_told_again_and_answers(
+    ims_target: Target, ims_bench: Bench, carrier: Carrier
+) -> None:
+    """20. update_context puts a delivery in place of the running VM's; the VM keeps running."""
+    provider = _live(ims_target, carrier)
+    order = ims_bench.started(carrier=carrier)
+    ims_bench.answered(order, order.delivery.nonce)
+    before = everything(ims_target)
+    second = ims_bench.delivery(order.spec, carrier, changed="yes")
+    provider.update_context(order.uuid, second)
+    mark = ims_bench.mark(order.uuid)
+    assert (mark.digest, mark.nonce) == (second.digest, second.nonce)
+    vm = ims_bench.answered(order, second.nonce)
+    assert vm.state is State.RUNNING
+    assert vm.receipt is not None
+    assert not vm.receipt.problem(digest=second.digest, nonce=second.nonce)
+    assert len(everything(ims_target)) == len(before), "the old delivery goes"
+
+
+def test_telling_the_same_again_comes_to_the_same_end(ims_target: Target, ims_bench: Bench) -> None:
+    """20. update_context, repeated after a failure, comes to the same end."""
+    provider = _live(ims_target)
+    order = ims_bench.started(carrier=_first_live(ims_target))
+    second = ims_bench.delivery(order.spec, _first_live(ims_target), changed="yes")
+    provider.update_context(order.uuid, second)
+    provider.update_context(order.uuid, second)
+    mark = ims_bench.mark(order.uuid)
+    assert (mark.digest, mark.nonce) == (second.digest, second.nonce)
+    vm = ims_bench.look(order.uuid)
+    assert (vm.state, vm.problem) == (State.RUNNING, "")
+
+
+def test_what_was_told_again_stays_for_the_next_start(ims_target: Target, ims_bench: Bench) -> None:
+    """13. The delivery stays with the VM, also one that came while it ran."""
+    provider = _live(ims_target)
+    order = ims_bench.started(carrier=_first_live(ims_target))
+    second = ims_bench.delivery(order.spec, _first_live(ims_target), changed="yes")
+    provider.update_context(order.uuid, second)
+    ims_target.provider.stop(order.uuid, force=True, timeout=POWER_OFF_SECONDS)
+    ims_target.provider.start(order.uuid, None)
+    receipt = ims_bench.answered(order, second.nonce).receipt
+    assert receipt is not None
+    assert receipt.digest == second.digest
+
+
+def test_a_vm_that_is_off_is_not_told_again(ims_target: Target, ims_bench: Bench) -> None:
+    """20. update_context is for a running VM; on one that is off it raises ConflictError."""
+    provider = _live(ims_target)
+    order = ims_bench.created(carrier=_first_live(ims_target))
+    with pytest.raises(ConflictError):
+        provider.update_context(order.uuid, order.delivery)
+    assert ims_bench.mark(order.uuid) == order.mark
+
+
+@_CARRIERS
+def test_only_live_carriers_tell_again(
+    ims_target: Target, ims_bench: Bench, carrier: Carrier
+) -> None:
+    """20. A carrier whose limits do not say live is refused, and the VM keeps what it has."""
+    _needs(ims_target, carrier)
+    provider = ims_target.provider
+    if not isinstance(provider, LiveContext) or provider.features.carriers[carrier].live:
+        pytest.skip(f"{carrier}: it is live, or nothing is")
+    order = ims_bench.started(carrier=carrier)
+    with pytest.raises(UnsupportedError):
+        provider.update_context(order.uuid, ims_bench.delivery(order.spec, carrier, changed="yes"))
+    assert ims_bench.mark(order.uuid) == order.mark
+
+
+def _needs(target: Target, carrier: Carrier) -> None:
+    if carrier not in target.provider.features.carriers:
+        pytest.skip(f"{carrier}: not declared")
+
+
+def _first_live(target: Target) -> Carrier:
+    limits = target.provider.features.carriers
+    found = [carrier for carrier in limits if limits[carrier].live]
+    if not found:
+        pytest.skip("live: no carrier is")
+    return found[0]
+
+
+def _live(target: Target, carrier: Carrier | None = None) -> LiveContext:
+    """The provider, if it can tell a running VM by this carrier, or by any."""
+    provider = target.provider
+    if not isinstance(provider, LiveContext):
+        pytest.skip("live-context: the provider has none")
+    carrier = carrier or _first_live(target)
+    _needs(target, carrier)
+    if not target.provider.features.carriers[carrier].live:
+        pytest.skip(f"{carrier}: not live")
+    return provider
