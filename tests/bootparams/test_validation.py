@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ims_bootparams.layouts import bootparams, nocloud
-from ims_bootparams.validation import check_context
+from ims_bootparams.validation import MAX_BYTES, check_context
 from ims_core.errors import InvalidError
 from ims_core.models import Context, File, Interface, Script, User
 from tests.bootparams import contexts
@@ -29,6 +29,10 @@ def user(**fields: Any) -> dict[str, Any]:
 
 def hashed(text: str) -> dict[str, Any]:
     return user(password_hash=text)
+
+
+def host_key(**fields: Any) -> dict[str, Any]:
+    return {"host_keys": (replace(contexts.HOST_KEY, **fields),)}
 
 
 def many(**counts: int) -> dict[str, Any]:
@@ -64,6 +68,12 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         for mac in ("52:54:00:12:34", "52-54-00-12-34-56", "52:54:00:AB:34:56",
                     "53:54:00:12:34:56", MAC + "\n")
     ),
+    (host_key(type="dsa"), "context.host_keys[0].type"),
+    (host_key(type="rsa"), "context.host_keys[0].public"),
+    (host_key(private="secret"), "context.host_keys[0].private"),
+    (host_key(private=contexts.HOST_KEY.private + "\nx"), "context.host_keys[0].private"),
+    (host_key(public=contexts.HOST_KEY.public + "\n"), "context.host_keys[0].public"),
+    ({"host_keys": (contexts.HOST_KEY,) * 2}, "context.host_keys[1].type"),
     ({"interfaces": (STATIC, STATIC)}, "context.interfaces[1].mac"),
     *(
         (network(addresses=(text,)), "context.interfaces[0].addresses[0]")
@@ -71,6 +81,14 @@ WRONG: list[tuple[dict[str, Any], str]] = [
                      "192.0.2.256/24", "fe80::1%eth0/64", "192.0.2.10/24 ", "192.0.2.010/24")
     ),
     (network(addresses=("192.0.2.1/24",) * 2), "context.interfaces[0].addresses[1]"),
+    (network(addresses=("192.0.2.0/24",)), "context.interfaces[0].addresses[0]"),
+    (network(addresses=("192.0.2.255/24",)), "context.interfaces[0].addresses[0]"),
+    (network(addresses=("2001:db8::1/64", "2001:DB8::1/64")), "context.interfaces[0].addresses[1]"),
+    (
+        {"interfaces": (STATIC, replace(STATIC, mac=contexts.DHCP_MAC))},
+        "context.interfaces[1].addresses[0]",
+    ),
+    (network(gateways=("192.0.2.10",)), "context.interfaces[0].gateways[0]"),
     (network(gateways=("198.51.100.1",)), "context.interfaces[0].gateways[0]"),
     (network(gateways=("2001:db8::1",)), "context.interfaces[0].gateways[0]"),
     (network(gateways=("192.0.2.1/24",)), "context.interfaces[0].gateways[0]"),
@@ -212,3 +230,13 @@ def test_a_layout_refuses_what_it_cannot_carry(layout: Any, context: Context, na
     with pytest.raises(InvalidError) as caught:
         layout.render(context)
     assert caught.value.message.startswith(f"{named}: ")
+
+
+def test_what_no_carrier_holds_is_refused_before_it_is_copied() -> None:
+    big = b"x" * (MAX_BYTES // 2 + 1)
+    context = replace(contexts.small(), files=(File("/a", big),), user_data=big + b"more")
+    with pytest.raises(InvalidError) as caught:
+        check_context(context)
+    assert caught.value.code == "context-too-large"
+    assert caught.value.message.startswith("context.user_data: ")
+    assert str(MAX_BYTES) in caught.value.hint
