@@ -7,13 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from docs.generate import REFERENCE, reference
+from docs.generate import CONTEXT, REFERENCE, context, reference
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_the_reference_is_up_to_date() -> None:
     assert REFERENCE.read_text(encoding="utf-8") == reference(), "run `make docs`"
+
+
+def test_the_tables_of_layouts_and_carriers_are_up_to_date() -> None:
+    assert CONTEXT.read_text(encoding="utf-8") == context(), "run `make docs`"
+    for layout in ("bootparams", "nocloud"):
+        assert f"\n| `{layout}` | " in context()
 
 
 @pytest.mark.parametrize("page", [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))], ids=str)
