@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ims_bootparams.media.ext2 import build_ext2
+from ims_bootparams.media.fat import build_fat
 from ims_bootparams.media.iso import build_iso
 from ims_core.models import Carrier
 
@@ -11,6 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["build"]
+
+_BUILDERS = {
+    Carrier.ISO: build_iso,
+    Carrier.FAT_DISK: build_fat,
+    Carrier.EXT2_DISK: build_ext2,
+}
 
 
 def build(
@@ -21,7 +29,9 @@ def build(
     limit: int | None = None,
     serial: str = "",
 ) -> bytes:
-    """The whole image of a medium.
+    """The whole image of a medium. Equal arguments give equal bytes; the clock has no part in them.
+
+    The environment's ``SOURCE_DATE_EPOCH``, if there is one, dates the image; else it is 1980.
 
     Args:
         carrier: One that is a medium.
@@ -35,6 +45,4 @@ def build(
         InvalidError: A name or the label cannot be carried, two names differ only by case, a name
             is both a file and a directory, or the image would be larger than ``limit``.
     """
-    assert carrier is Carrier.ISO  # noqa: S101 - replaced when the others are there
-    del serial
-    return build_iso(files, label, limit=limit)
+    return _BUILDERS[carrier](files, label, limit=limit, serial=serial)
