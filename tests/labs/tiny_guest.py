@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ims_bootparams import guest
 from tests.labs import LabError, cache, kernel, packages
 from tests.labs.commands import progress, run, versions
 from tests.labs.newc import Archive
@@ -31,8 +32,6 @@ KERNEL_LINE = "console=hvc0 console=ttyS0 noxsave quiet"
 
 _HERE = Path(__file__).parent
 _FILES = _HERE / "guest"
-_PROGRAM = _HERE.parents[1] / "bootparams" / "ims_bootparams" / "guest" / "ims-context"
-_STUB = b"#!/bin/sh\necho 'ims-context: not in this image'\n"
 
 _BUILDERS = (Path(__file__), _HERE / "newc.py", _HERE / "kernel.py")
 # What gets into the image, or makes it; others of the packages only carry the work out.
@@ -92,7 +91,7 @@ def build() -> Path:
         *(boot.name, versions(_TOOLS)),
         *_BUILDERS,
         *(part for path in files for part in (path.name, path)),
-        _PROGRAM,
+        guest.program().decode(),
     )
     return cache.entry("tiny-guest", entry_key, lambda work: _build(boot, work)) / "tiny.qcow2"
 
@@ -124,8 +123,7 @@ def _initramfs(boot: Path) -> bytes:
     for place, text in _TEXTS.items():
         archive.file(place, text.encode())
     archive.file("etc/shadow", b"root:*:19000:0:99999:7:::\n", 0o600)
-    program = _PROGRAM.read_bytes() if _PROGRAM.exists() else _STUB
-    archive.file("usr/sbin/ims-context", program, 0o755)
+    archive.file("usr/sbin/ims-context", guest.program(), 0o755)
     for path in sorted((boot / "modules").iterdir()):
         archive.file(f"lib/modules/{path.name}", path.read_bytes())
 

@@ -1,0 +1,97 @@
+# --- Users and keys ----------------------------------------------------------------------------
+account() { # USER FIELDS
+    awk -F : -v name="$1" '$1 == name { print; exit }' "$root/etc/passwd" | cut -d : -f "$2"
+}
+
+# Our keys stand between two marks, so that a key taken from the context goes away as well.
+authorize() { # USER KEYS MARK
+    home=$(account "$1" 6)
+    [ -n "$home" ] || fail "there is no user $1"
+    ssh=$home/.ssh keys=$home/.ssh/authorized_keys
+    [ -n "$2" ] || [ -e "$root$keys" ] || return 0
+    # root must not follow a link that the user laid.
+    [ ! -L "$root$ssh" ] && [ ! -L "$root$keys" ] || fail "$keys is a symbolic link"
+    mkdir -p "$root$ssh"
+    {
+        [ ! -e "$root$keys" ] ||
+            awk -v mark="ims $3" '$0 == "# begin " mark { mine = 1 }
+                !mine; $0 == "# end " mark { mine = 0 }' "$root$keys"
+        [ -z "$2" ] || printf '# begin ims %s\n%s\n# end ims %s\n' "$3" "$2" "$3"
+    } | put "$keys" 0600 "$(account "$1" 3,4)"
+    chmod 0700 "$root$ssh"
+    own "$(account "$1" 3,4)" "$root$ssh"
+}
+
+apply_ssh_keys() {
+    user=$IMS_DEFAULT_USER # empty on a medium of before there was this key
+    [ -n "$user" ] || [ ! -s "$root/etc/ims/default-user" ] ||
+        read -r user <"$root/etc/ims/default-user" || : # without a line feed at the end
+    authorize "${user:-root}" "$IMS_SSH_KEYS" default
+}
+
+add_account() { # USER
+    shell=/bin/sh
+    [ ! -x "$root/bin/bash" ] || shell=/bin/bash
+    if [ -z "$root" ] && command -v useradd >/dev/null; then
+        useradd -m -s "$shell" "$1"
+    else
+        id=$(awk -F : '$3 >= 1000 && $3 < 60000 && $3 >= next_id { next_id = $3 + 1 }
+            END { print next_id ? next_id : 1000 }' "$root/etc/passwd" "$root/etc/group")
+        printf '%s:x:%s:%s::/home/%s:%s\n' "$1" "$id" "$id" "$1" "$shell" >>"$root/etc/passwd"
+        printf '%s:x:%s:\n' "$1" "$id" >>"$root/etc/group"
+        (umask 022 && mkdir -p "$root/home")
+        mkdir -p "$root/home/$1"
+        own "$id:$id" "$root/home/$1"
+    fi
+    # Not '!', which means locked: sshd would then refuse the user's key as well.
+    set_password "$1" '*'
+}
+
+# Through the environment, because arguments are for every user to see.
+set_password() { # USER HASH
+    shadow=$root/etc/shadow
+    [ -e "$shadow" ] || : >"$shadow"
+    cp -p "$shadow" "$shadow.ims-new" # for its mode and owner
+    USER_NAME=$1 USER_HASH=$2 awk '
+        BEGIN { FS = OFS = ":" }
+        $1 == ENVIRON["USER_NAME"] { $2 = ENVIRON["USER_HASH"]; found = 1 }
+        { print }
+        END { if (!found) print ENVIRON["USER_NAME"] ":" ENVIRON["USER_HASH"] ":::::::" }
+    ' "$shadow" >"$shadow.ims-new"
+    mv -f "$shadow.ims-new" "$shadow"
+}
+
+set_sudo() { # USER yes|no
+    rule=/etc/sudoers.d/ims-$1
+    if [ "$2" != yes ]; then
+        rm -f "$root$rule"
+    elif [ -d "$root/etc/sudoers.d" ]; then
+        printf '%s ALL=(ALL:ALL) NOPASSWD:ALL\n' "$1" | put "$rule" 0440
+    else
+        fail "/etc/sudoers.d is not there"
+    fi
+}
+
+apply_user() { # INDEX
+    get "USER_$1_NAME" && user=$value
+    [ -n "$(account "$user" 1)" ] || add_account "$user"
+    get "USER_$1_PASSWORD_HASH"
+    [ -z "$value" ] || set_password "$user" "$value"
+    get "USER_$1_SSH_KEYS"
+    authorize "$user" "$value" user
+    get "USER_$1_SUDO"
+    set_sudo "$user" "$value"
+}
+
+# Not the server's own: those of the context's types, which it has from the next connection on.
+apply_host_key() { # INDEX
+    get "HOST_KEY_$1_TYPE" && file=/etc/ssh/ssh_host_${value}_key
+    get "HOST_KEY_$1_PRIVATE"
+    printf '%s\n' "$value" | sed '/^$/d' | put "$file" 0600
+    get "HOST_KEY_$1_PUBLIC"
+    printf '%s\n' "$value" | put "$file.pub" 0644
+    for pid in "$root"/run/sshd.pid "$root"/var/run/sshd.pid; do
+        [ ! -s "$pid" ] || system kill -HUP "$(cat "$pid")" || :
+        [ ! -s "$pid" ] || break
+    done
+}
