@@ -39,7 +39,18 @@ apply_resolver() {
 }
 
 # A system that manages its network is told in its own words, any other is set directly.
+# What is as it was is not touched while the machine runs: that would cut its connections.
 apply_network() {
+    wanted_network=$(grep '^IMS_INTERFACE' "$copy/bootparams.conf" | sha256sum)
+    if [ -z "${booting-}" ] && [ "$wanted_network" = "$(cat "$run/network" 2>/dev/null)" ]; then
+        [ -n "$root" ] || each "$IMS_INTERFACES" item interfaces check_interface
+        return
+    fi
+    set_network
+    printf '%s\n' "$wanted_network" >"$run/network"
+}
+
+set_network() {
     backend=$(network_backend)
     if [ "$backend" = plain ]; then
         each "$IMS_INTERFACES" item interfaces apply_interface
