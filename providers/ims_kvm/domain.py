@@ -91,6 +91,8 @@ def _devices(spec: VMSpec, paths: Paths, carrier: Carrier) -> Element:
     devices = ET.Element("devices")
     devices.append(_disk(spec, paths))
     devices.append(_seed(paths.seed, carrier))
+    if carrier is Carrier.ISO:
+        ET.SubElement(devices, "controller", type="scsi", index="0", model="virtio-scsi")
     for card in spec.interfaces:
         devices.append(_interface(card))
     serial = ET.SubElement(devices, "serial", type="pty")
@@ -127,7 +129,8 @@ def _seed(path: str, carrier: Carrier) -> Element:
     disk = ET.Element("disk", type="file", device="cdrom" if cd else "disk")
     ET.SubElement(disk, "driver", name="qemu", type="raw")
     ET.SubElement(disk, "source", file=path)
-    target = {"dev": "sda", "bus": "sata"} if cd else {"dev": "vdb", "bus": "virtio"}
+    # SCSI, because the kernels of some distributions' cloud images have no driver for SATA.
+    target = {"dev": "sda", "bus": "scsi"} if cd else {"dev": "vdb", "bus": "virtio"}
     ET.SubElement(disk, "target", target)
     ET.SubElement(disk, "readonly")
     return disk

@@ -1,6 +1,6 @@
-"""Runs under the real cloud-init: reads media as its NoCloud source does, and prints JSON.
+"""Runs under the real cloud-init: reads media as its sources do, and prints JSON.
 
-Arguments are directories, each with the files of one medium. See test_nocloud.
+Arguments are KIND:DIRECTORY, each with the files of one medium of that kind. See cloud_init.py.
 """
 
 # ruff: noqa: T201
@@ -17,10 +17,18 @@ from typing import Any
 from unittest import mock
 
 import cloudinit  # type: ignore[import-not-found]
-from cloudinit import distros, helpers, net, sources, util
+from cloudinit import distros, helpers, net, sources, user_data, util
 from cloudinit.config import cc_ssh, cc_write_files, schema  # type: ignore[import-not-found]
 from cloudinit.distros import ug_util  # type: ignore[import-not-found]
+from cloudinit.handlers.cloud_config import (  # type: ignore[import-not-found]
+    CloudConfigPartHandler,
+)
 from cloudinit.net import eni, netplan, network_state, networkd  # type: ignore[import-not-found]
+from cloudinit.sources import (  # type: ignore[import-not-found]
+    DataSourceConfigDrive,
+    DataSourceOpenNebula,
+)
+from cloudinit.sources.helpers import openstack  # type: ignore[import-not-found]
 
 CARDS = {"52:54:00:12:34:56": "ens3", "52:54:00:12:34:57": "ens4"}
 RENDERERS = {
@@ -30,7 +38,13 @@ RENDERERS = {
 }
 
 
-def render(config: dict[str, Any]) -> dict[str, str]:
+def b64(data: bytes | str) -> str:
+    if isinstance(data, str):  # bytes that are no text are in it as surrogates
+        data = data.encode(errors="surrogateescape")
+    return base64.b64encode(data).decode()
+
+
+def rendered(config: dict[str, Any]) -> dict[str, str]:
     texts = {}
     for name, (renderer, place) in RENDERERS.items():
         with tempfile.TemporaryDirectory() as target:
@@ -57,33 +71,108 @@ def accounts(config: dict[str, Any], keys: list[str]) -> dict[str, Any]:
     return {"users": users, "default": default, "key_options": given}
 
 
-def read(directory: str) -> dict[str, Any]:
+def processed(raw: bytes | str) -> tuple[dict[str, Any], list[list[str]]]:
+    """The merged cloud-config, and every other part as its type and its base64."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = helpers.Paths({"cloud_dir": folder, "run_dir": folder})
+        handler = CloudConfigPartHandler(paths)
+        handler.cloud_fn = None
+        others = []
+        for part in user_data.UserDataProcessor(paths).process(raw).walk():
+            kind = part.get_content_type()
+            if part.is_multipart():
+                continue
+            payload = util.fully_decoded_payload(part)
+            if kind == "text/cloud-config":
+                handler.handle_part(None, kind, "part", payload, None, part)
+                handler.file_names.append("part")
+            else:
+                others.append([kind, b64(payload)])
+        return handler.cloud_buf or {}, others
+
+
+def read_nocloud(directory: str) -> dict[str, Any]:
     seed = util.pathprefix2dict(
-        directory, required=["user-data", "meta-data"], optional=["network-config"]
+        directory,
+        required=["user-data", "meta-data"],
+        optional=["network-config", "vendor-data"],
     )
-    meta_data = util.load_yaml(seed["meta-data"])
-    result: dict[str, Any] = {
-        "meta_data": meta_data,
-        "public_keys": sources.normalize_pubkey_data(meta_data.get("public-keys")),
-        "user_data": base64.b64encode(seed["user-data"]).decode(),
+    network = seed.get("network-config")
+    return {
+        "meta_data": util.load_yaml(seed["meta-data"]),
+        "user_data": seed["user-data"],
+        "vendor_data": seed["vendor-data"],
+        "network": util.load_yaml(network) if network else None,
     }
-    if "network-config" in seed:
-        result["network"] = render(util.load_yaml(seed["network-config"]))
-    if seed["user-data"].startswith(b"#cloud-config"):
-        config = util.load_yaml(seed["user-data"], default={})
-        schema.validate_cloudconfig_schema(config, strict=True)
-        result["config"] = config
-        result["accounts"] = accounts(config, result["public_keys"])
-        result["files"] = {
-            entry["path"]: base64.b64encode(
+
+
+def read_configdrive(directory: str) -> dict[str, Any]:
+    found = DataSourceConfigDrive.read_config_drive(directory)
+    network = found.get("networkdata")
+    return {
+        "meta_data": found["metadata"],
+        "user_data": found["userdata"],
+        "vendor_data": sources.convert_vendordata(found["vendordata"]),
+        "network": openstack.convert_net_json(network, known_macs=CARDS) if network else None,
+        "injected": {path: b64(content) for path, content in found.get("files", {}).items()},
+        "ec2": found.get("ec2-metadata"),
+        "version": found["version"],
+    }
+
+
+def read_opennebula(directory: str) -> dict[str, Any]:
+    distro = mock.Mock()
+    distro.networking.is_physical.return_value = True
+    with mock.patch.object(DataSourceOpenNebula, "get_physical_nics_by_mac", return_value=CARDS):
+        found = DataSourceOpenNebula.read_context_disk_dir(directory, distro)
+    return {
+        "meta_data": found["metadata"],
+        "user_data": found["userdata"],
+        "vendor_data": None,
+        "network": found.get("network-interfaces"),
+    }
+
+
+READERS = {
+    "nocloud": read_nocloud,
+    "nocloud-v1": read_nocloud,
+    "configdrive": read_configdrive,
+    "opennebula": read_opennebula,
+}
+
+
+def read(argument: str) -> dict[str, Any]:
+    kind, _, directory = argument.partition(":")
+    seen = READERS[kind](directory)
+    meta_data = seen["meta_data"]
+    raw = seen.pop("user_data")
+    vendor, network = seen.pop("vendor_data"), seen.pop("network")
+    keys = meta_data.get("public-keys") or meta_data.get("public_keys")
+    config, others = processed(raw)
+    schema.validate_cloudconfig_schema(config, strict=True)
+    result = seen | {
+        "public_keys": sources.normalize_pubkey_data(keys),
+        "user_data": b64(raw),
+        "config": config,
+        "others": others,
+        "accounts": accounts(config, sources.normalize_pubkey_data(keys)),
+        "files": {
+            entry["path"]: b64(
                 cc_write_files.extract_contents(
                     entry["content"], cc_write_files.canonicalize_extraction(entry["encoding"])
                 )
-            ).decode()
+            )
             for entry in config.get("write_files", [])
-        }
-        if "runcmd" in config:
-            result["script"] = util.shellify(config["runcmd"])
+        },
+    }
+    if vendor is not None:
+        result["vendor_config"], result["vendor_others"] = processed(vendor)
+        merged = util.mergemanydict([config, result["vendor_config"]])
+        result["accounts"] = accounts(merged, result["public_keys"])
+    if network is not None:
+        result["network"] = rendered(network)
+    if "runcmd" in config:
+        result["script"] = util.shellify(config["runcmd"])
     return result
 
 
@@ -92,4 +181,4 @@ with (
     mock.patch.object(network_state, "get_interfaces_by_mac", return_value=CARDS),
     mock.patch.object(network_state, "find_interface_name_from_mac", side_effect=CARDS.get),
 ):
-    print(json.dumps([read(directory) for directory in sys.argv[1:]]))
+    print(json.dumps([read(argument) for argument in sys.argv[1:]]))

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 
 import pytest
 from hypothesis import settings
+
+from tests.bootparams import real_cloud_init
 
 # A busy machine must not fail a test, and the tests leave nothing behind.
 settings.register_profile("bootparams", deadline=None, database=None)
@@ -20,3 +23,12 @@ def shell(request: pytest.FixtureRequest) -> list[str]:
     if path is None:
         pytest.skip(f"{name} is not installed")
     return [path, *arguments]
+
+
+@pytest.fixture(scope="session")
+def cloud_init() -> real_cloud_init.CloudInit:
+    """The real cloud-init."""
+    try:
+        return real_cloud_init.find()
+    except (OSError, subprocess.SubprocessError) as error:
+        pytest.skip(f"Debian's cloud-init cannot be had: {error}")

@@ -695,4 +695,3 @@ def test_more_addresses_than_a_receipt_may_have_do_not_spoil_it(machine: Machine
     write_files(machine.root, {"fake-bin/ip": f"#!/bin/sh\ncat <<END\n{lines}\nEND\n".encode()})
     fake.chmod(0o755)
     assert len(machine.boot_with(contexts.small()).addresses) == 500
-

@@ -1,86 +1,40 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
-import os
-import shutil
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ims_bootparams.layouts.nocloud import LAYOUT, PROPERTIES_FILE, render
+from ims_bootparams.guest import cloud_init_receipt
+from ims_bootparams.layouts.cloud_init.config import PROPERTIES_FILE, STEP
 from ims_core.errors import InvalidError
 from ims_core.models import Context, File, Interface, Script, User
+from ims_core.registry import layout
 from tests.bootparams import contexts
-from tests.bootparams.helpers import write_files
-from tests.labs import cache
 
-#: cloud-init as Debian has it, and what it imports; it is on no other index.
-PACKAGES = (
-    *(
-        "cloud-init",
-        "python3-attr",
-        "python3-certifi",
-        "python3-chardet",
-        "python3-configobj",
-        "python3-idna",
-        "python3-jinja2",
-        "python3-jsonpatch",
-    ),
-    *("python3-json-pointer", "python3-jsonschema", "python3-markupsafe", "python3-netifaces"),
-    *("python3-oauthlib", "python3-pyrsistent", "python3-requests", "python3-six"),
-    *("python3-urllib3", "python3-yaml"),
-)
-READER = Path(__file__).with_name("cloud_init_reader.py")
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from tests.bootparams.real_cloud_init import CloudInit
+
+LAYOUT = layout("nocloud")
+CARD = Interface(mac=contexts.MAC)
 
 
-def unpack_packages(directory: Path) -> None:
-    debs = directory / "debs"
-    debs.mkdir()
-    subprocess.run(
-        ["apt-get", "download", *PACKAGES], cwd=debs, check=True, timeout=120, capture_output=True
-    )
-    for deb in debs.iterdir():
-        subprocess.run(["dpkg-deb", "-x", deb, directory], check=True, capture_output=True)
-    shutil.rmtree(debs)
+def render(context: Context) -> Mapping[str, bytes]:
+    return LAYOUT.render(context)
 
 
-@pytest.fixture(scope="session")
-def cloud_init() -> dict[str, str]:
-    """The environment in which Python imports the real cloud-init."""
-    try:
-        tree = cache.entry("cloud-init", cache.key(*PACKAGES), unpack_packages)
-    except (OSError, subprocess.SubprocessError) as error:
-        pytest.skip(f"Debian's cloud-init cannot be had: {error}")
-    return os.environ | {"PYTHONPATH": str(tree / "usr/lib/python3/dist-packages")}
-
-
-def read(cloud_init: dict[str, str], directory: Path, *media: Context) -> list[dict[str, Any]]:
-    """What the real cloud-init reads from these media."""
-    trees = [
-        write_files(directory / str(index), render(context)) for index, context in enumerate(media)
-    ]
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", READER, *trees],
-        env=cloud_init, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    result: list[dict[str, Any]] = json.loads(done.stdout)
-    return result
-
-
-def test_cloud_init_reads_every_field_of_a_context(
-    cloud_init: dict[str, str], tmp_path: Path
-) -> None:
+def test_cloud_init_reads_every_field_of_a_context(cloud_init: CloudInit, tmp_path: Path) -> None:
     context = contexts.full()
-    (seen,) = read(cloud_init, tmp_path, context)
+    (seen,) = cloud_init.read(tmp_path, "nocloud", context)
     assert seen["meta_data"]["instance-id"] == context.instance_id
     assert seen["meta_data"]["local-hostname"] == context.hostname
     assert seen["public_keys"] == list(context.ssh_keys)
@@ -95,6 +49,7 @@ def test_cloud_init_reads_every_field_of_a_context(
         },
         {"name": "bob"},
     ]
+    assert base64.b64decode(seen["files"].pop(STEP)).startswith(b"#!/bin/sh\n")
     files = {path: base64.b64decode(content) for path, content in seen["files"].items()}
     properties = json.loads(files.pop(PROPERTIES_FILE))
     assert properties == {**context.properties, **context.secrets}
@@ -104,22 +59,27 @@ def test_cloud_init_reads_every_field_of_a_context(
         "/var/lib/ims/scripts/0000": context.scripts[0].content,
         "/var/lib/ims/scripts/0001": context.scripts[1].content,
     }
+    assert seen["config"]["ssh_keys"] == {
+        "ed25519_private": contexts.HOST_KEY.private,
+        "ed25519_public": contexts.HOST_KEY.public,
+    }
     modes = {entry["path"]: entry["permissions"] for entry in seen["config"]["write_files"]}
     assert modes[PROPERTIES_FILE] == "0600"
     assert modes["/var/lib/ims/scripts/0000"] == "0700"
-    assert seen["script"].splitlines()[1:] == [
-        "'/var/lib/ims/scripts/0000'",
-        "'/var/lib/ims/scripts/0001'",
+    assert seen["config"]["runcmd"][2:] == [
+        ["sh", STEP, "scripts.0", "/var/lib/ims/scripts/0000"],
+        ["sh", STEP, "scripts.1", "/var/lib/ims/scripts/0001"],
     ]
+    assert len(seen["script"].splitlines()) == 5, "two files and two scripts, one after the other"
 
 
 def test_cloud_init_gives_the_keys_to_the_default_user_that_the_context_names(
-    cloud_init: dict[str, str], tmp_path: Path
+    cloud_init: CloudInit, tmp_path: Path
 ) -> None:
     context = replace(contexts.small(), ssh_keys=("ssh-ed25519 A",), users=(User("alice"),))
     user = User("bob", ("ssh-ed25519 B",), contexts.HASH)
-    media = read(
-        cloud_init, tmp_path, context,
+    media = cloud_init.read(
+        tmp_path, "nocloud", context,
         replace(context, default_user="bob"),
         replace(context, default_user="bob", users=(User("alice"), user)),
         replace(context, default_user="bob", users=()),
@@ -149,9 +109,9 @@ def test_raw_user_data_stays_as_it_is_beside_a_default_user() -> None:
 
 
 def test_cloud_init_s_renderers_give_the_cards_their_addresses_and_gateways(
-    cloud_init: dict[str, str], tmp_path: Path
+    cloud_init: CloudInit, tmp_path: Path
 ) -> None:
-    (seen,) = read(cloud_init, tmp_path, contexts.full())
+    (seen,) = cloud_init.read(tmp_path, "nocloud", contexts.full())
     network = seen["network"]
     for line in (
         *("iface ens3 inet static", "address 192.0.2.10/24", "gateway 192.0.2.1"),
@@ -172,7 +132,7 @@ def test_cloud_init_s_renderers_give_the_cards_their_addresses_and_gateways(
 
 
 def test_cloud_init_gets_any_character_of_a_key_and_a_path_back(
-    cloud_init: dict[str, str], tmp_path: Path
+    cloud_init: CloudInit, tmp_path: Path
 ) -> None:
     odd = "".join(map(chr, [*range(0xA0, 0x2028), 0x202A, 0xFEFF, 0xFFFD, 0xFFFF, 0x10FFFF]))
     keys = (
@@ -192,13 +152,13 @@ def test_cloud_init_gets_any_character_of_a_key_and_a_path_back(
     context = replace(
         contexts.small(), ssh_keys=keys, files=tuple(File(path, b"x") for path in paths)
     )
-    (seen,) = read(cloud_init, tmp_path, context)
+    (seen,) = cloud_init.read(tmp_path, "nocloud", context)
     assert seen["public_keys"] == list(keys)
-    assert tuple(seen["files"]) == paths
+    assert tuple(seen["files"])[:-1] == paths
 
 
 def test_cloud_init_gets_raw_user_data_byte_for_byte_with_keys_and_network_beside_it(
-    cloud_init: dict[str, str], tmp_path: Path
+    cloud_init: CloudInit, tmp_path: Path
 ) -> None:
     raw = b"#!/bin/sh\n\0\xff\r\nprintf x"
     context = replace(
@@ -207,7 +167,7 @@ def test_cloud_init_gets_raw_user_data_byte_for_byte_with_keys_and_network_besid
         ssh_keys=("ssh-ed25519 A",),
         interfaces=(Interface(mac=contexts.MAC),),
     )
-    plain, empty = read(cloud_init, tmp_path, context, contexts.small())
+    plain, empty = cloud_init.read(tmp_path, "nocloud", context, contexts.small())
     assert base64.b64decode(plain["user_data"]) == raw
     assert plain["public_keys"] == ["ssh-ed25519 A"]
     assert "DHCP=ipv4" in plain["network"]["networkd"]
@@ -228,7 +188,7 @@ def test_any_value_comes_back_as_yaml_and_json(value: str) -> None:
 @given(st.binary(max_size=200))
 def test_any_content_of_a_file_comes_back(content: bytes) -> None:
     context = replace(contexts.small(), files=(File("/a", content),))
-    (entry,) = yaml.safe_load(render(context)["user-data"])["write_files"]
+    entry, _ = yaml.safe_load(render(context)["user-data"])["write_files"]
     assert base64.b64decode(entry["content"]) == content
 
 
@@ -238,29 +198,130 @@ def test_any_content_of_a_file_comes_back(content: bytes) -> None:
 )
 def test_a_file_waits_for_the_user_who_shall_own_it(owner: str, *, deferred: bool) -> None:
     context = replace(contexts.small(), files=(File("/a", b"", owner=owner),))
-    (entry,) = yaml.safe_load(render(context)["user-data"])["write_files"]
+    entry, _ = yaml.safe_load(render(context)["user-data"])["write_files"]
     assert entry.get("defer", False) is deferred
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"users": (User("a"),)},
-        {"files": (File("/a", b""),)},
-        {"scripts": (Script("a", b""),)},
-        {"properties": {"a": "b"}},
-        {"secrets": {"a": "b"}},
-    ],
-    ids=lambda fields: next(iter(fields)),
-)
-def test_raw_user_data_refuses_by_name_what_would_need_user_data_of_its_own(
-    fields: dict[str, Any],
+def test_vendor_data_makes_the_guest_answer_and_apply_a_changed_address(
+    cloud_init: CloudInit, tmp_path: Path
 ) -> None:
-    context = replace(contexts.small(), user_data=b"#cloud-config\n", **fields)
-    with pytest.raises(InvalidError, match=rf"context\.{next(iter(fields))}: "):
-        render(context)
+    (seen,) = cloud_init.read(tmp_path, "nocloud", contexts.full())
+    assert seen["vendor_config"]["updates"] == {"network": {"when": ["boot-new-instance", "boot"]}}
+    [(kind, script)] = seen["vendor_others"]
+    assert kind == "text/cloud-boothook"
+    receipt = cloud_init_receipt("cidata", "ims.checks")
+    assert base64.b64decode(script) == b"#cloud-boothook\n" + receipt
 
 
-def test_the_layout_says_how_it_is_found_and_that_it_does_not_answer() -> None:
-    assert (LAYOUT.name, LAYOUT.label) == ("nocloud", "cidata")
-    assert LAYOUT.render(contexts.small()) == render(contexts.small())
+def test_raw_user_data_is_untouched_and_the_default_user_comes_beside_it(
+    cloud_init: CloudInit, tmp_path: Path
+) -> None:
+    raw = b"#cloud-config\npackages: [vim]\n"
+    context = replace(
+        contexts.small(), user_data=raw, default_user="bob", ssh_keys=("ssh-ed25519 A",)
+    )
+    assert render(context)["user-data"] == raw
+    (seen,) = cloud_init.read(tmp_path, "nocloud", context)
+    assert seen["accounts"]["default"] == "bob"
+    assert seen["accounts"]["key_options"]["bob"] == ""
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind"),
+    [
+        (b"#!/bin/sh\n\0\xff\r\nprintf x", "text/x-shellscript"),
+        (b"#cloud-boothook\n#!/bin/sh\n", "text/cloud-boothook"),
+        (gzip.compress(b"#!/bin/sh\necho packed\n", mtime=0), "text/x-shellscript"),
+    ],
+    ids=["script", "boothook", "gzip"],
+)
+def test_raw_user_data_of_any_kind_goes_beside_what_else_there_is(
+    cloud_init: CloudInit, tmp_path: Path, raw: bytes, kind: str
+) -> None:
+    context = replace(contexts.small(), user_data=raw, users=(User("alice"),))
+    (seen,) = cloud_init.read(tmp_path, "nocloud", context)
+    plain = gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw
+    assert [(k, base64.b64decode(c)) for k, c in seen["others"]] == [(kind, plain)]
+    assert seen["config"]["users"] == ["default", {"name": "alice"}]
+
+
+def test_two_cloud_configs_are_merged_and_the_user_s_word_stands(
+    cloud_init: CloudInit, tmp_path: Path
+) -> None:
+    raw = b"""#cloud-config
+runcmd: [[echo, theirs]]
+users: [default, {name: carol}]
+write_files: [{path: /theirs, content: eA==, encoding: b64}]
+ssh_keys: {ed25519_private: theirs}
+timezone: Europe/Berlin
+"""
+    context = replace(
+        contexts.small(),
+        user_data=raw,
+        users=(User("alice"),),
+        host_keys=(contexts.HOST_KEY,),
+        scripts=(Script("ours", b"#!/bin/sh\n"),),
+    )
+    (seen,) = cloud_init.read(tmp_path, "nocloud", context)
+    config = seen["config"]
+    assert config["timezone"] == "Europe/Berlin"
+    assert config["runcmd"][0] == ["echo", "theirs"]
+    assert config["runcmd"][1][:3] == ["sh", STEP, "scripts.0"]
+    assert set(seen["accounts"]["users"]) == {"carol", "alice", "debian"}
+    assert "/theirs" in seen["files"]
+    assert "/var/lib/ims/scripts/0000" in seen["files"]
+    assert config["ssh_keys"]["ed25519_private"] == "theirs"
+
+
+@given(st.binary(max_size=300))
+def test_any_raw_bytes_are_passed_or_refused(raw: bytes) -> None:
+    context = replace(contexts.small(), user_data=raw)
+    assert render(context)["user-data"] == raw
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        (b"#cloud-config\n\xff\n", "UTF-8"),
+        (b"#cloud-config\nusers: [a\nsecret: hunter2\n", "not valid YAML at line 3"),
+        (b"#cloud-config\n- a\n", "no mapping"),
+        (b"#cloud-config \r\njust text\n", "no mapping"),
+        (b"#cloud-config\na: \x01\n", "not valid YAML"),
+    ],
+)
+def test_an_invalid_cloud_config_is_refused_without_its_content(raw: bytes, words: str) -> None:
+    with pytest.raises(InvalidError, match=rf"context\.user_data: .*{words}") as caught:
+        render(replace(contexts.small(), user_data=raw))
+    assert "hunter2" not in str(caught.value)
+
+
+def test_an_alias_bomb_is_passed_on_and_not_unfolded() -> None:
+    levels = "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12))
+    raw = f"#cloud-config\na0: &a0 [x]\n{levels}".encode()
+    assert render(replace(contexts.small(), user_data=raw))["user-data"] == raw
+
+
+def test_nothing_is_added_to_what_is_a_message_already() -> None:
+    raw = b"Content-Type: multipart/mixed; boundary=x\nMIME-Version: 1.0\n\n--x--\n"
+    context = replace(contexts.small(), user_data=raw)
+    assert render(context)["user-data"] == raw
+    with pytest.raises(InvalidError, match=r"context\.user_data: .*MIME"):
+        render(replace(context, users=(User("alice"),)))
+
+
+def test_version_1_of_the_network_gives_the_same_addresses(
+    cloud_init: CloudInit, tmp_path: Path
+) -> None:
+    (old,) = cloud_init.read(tmp_path, "nocloud-v1", contexts.full())
+    (new,) = cloud_init.read(tmp_path, "nocloud", contexts.full())
+    for line in ("Address=192.0.2.10/24", "Address=2001:db8::10/64", "Gateway=192.0.2.1",
+                 "Gateway=fe80::1", "DHCP=ipv4"):  # fmt: skip
+        assert line in new["network"]["networkd"].splitlines()
+        assert line in old["network"]["networkd"].splitlines()
+    assert "search example.org example.com" in old["network"]["eni"]
+
+
+def test_the_layout_says_how_it_is_found_and_that_it_always_answers() -> None:
+    assert (LAYOUT.name, LAYOUT.label, LAYOUT.live) == ("nocloud", "cidata", False)
+    assert LAYOUT.answers(contexts.small())
+    assert LAYOUT.answers(replace(contexts.small(), user_data=b"raw"))

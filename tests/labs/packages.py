@@ -29,6 +29,8 @@ GUEST = (
     "syslinux-common",
     "zstd",
 )
+#: What builds the stock guest with cloud-init.
+CLOUD_GUEST = ("debootstrap", "dosfstools", "e2fsprogs", "mtools", "syslinux", "syslinux-common")
 
 #: Packages by what they are for: ``python`` makes the virtual environment and builds
 #: libvirt-python, ``judges`` read what we wrote, the others are labs.
@@ -41,10 +43,15 @@ PACKAGES: dict[str, tuple[str, ...]] = {
         "python3-dev",
         "python3-venv",
     ),
-    "judges": ("dash", "genisoimage", "openssl", "util-linux", "xorriso"),
+    "judges": (
+        *("cloud-image-utils", "dash", "dosfstools", "e2fsprogs", "genisoimage", "mtools"),
+        *("openssl", "shellcheck", "util-linux", "xorriso"),
+    ),
     "guest": GUEST,
+    "cloud-guest": CLOUD_GUEST,
     "kvm": (
         *GUEST,
+        *CLOUD_GUEST,
         "dnsmasq-base",
         "iproute2",
         "iptables",

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import gzip
 import shutil
-import struct
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ims_bootparams import guest
-from tests.labs import LabError, cache, kernel, packages
+from tests.labs import LabError, bios_disk, cache, kernel, packages
 from tests.labs.commands import progress, run, versions
 from tests.labs.newc import Archive
 
@@ -33,24 +32,13 @@ KERNEL_LINE = "console=hvc0 console=ttyS0 noxsave quiet"
 _HERE = Path(__file__).parent
 _FILES = _HERE / "guest"
 
-_BUILDERS = (Path(__file__), _HERE / "newc.py", _HERE / "kernel.py")
+_BUILDERS = tuple(
+    _HERE / name for name in ("tiny_guest.py", "newc.py", "kernel.py", "bios_disk.py")
+)
 # What gets into the image, or makes it; others of the packages only carry the work out.
-_TOOLS = ("busybox-static", "dosfstools", "mtools", "qemu-utils", "syslinux", "syslinux-common")
+_TOOLS = ("busybox-static", "qemu-utils", *bios_disk.TOOLS)
 
-_SECTOR = 512
-_PARTITION_START = 2048 * _SECTOR
-_DISK_SIZE = 32 * 1024 * 1024
-_FAT16_LBA = 0x0E
-
-_SYSLINUX_CFG = f"""\
-DEFAULT linux
-PROMPT 0
-TIMEOUT 1
-LABEL linux
-  LINUX /vmlinuz
-  INITRD /initrd.gz
-  APPEND {KERNEL_LINE}
-"""
+_PARTITION_SIZE = 31 * 1024 * 1024
 
 # Where the files of the folder guest/ stand in the guest.
 _PLACES = {
@@ -100,11 +88,14 @@ def _build(boot: Path, work: Path) -> None:
     progress("tiny guest: building its disk")
     shutil.copyfile(boot / "vmlinuz", work / "vmlinuz")
     (work / "initrd.gz").write_bytes(gzip.compress(_initramfs(boot), mtime=0))
-    (work / "syslinux.cfg").write_text(_SYSLINUX_CFG)
-    _write_disk(work)
-    raw = work / "tiny.raw"
+    config, partition, raw = (work / name for name in ("syslinux.cfg", "partition", "tiny.raw"))
+    config.write_text(bios_disk.syslinux_config(KERNEL_LINE))
+    files = {"vmlinuz": work / "vmlinuz", "initrd": work / "initrd.gz", config.name: config}
+    bios_disk.boot_partition(partition, _PARTITION_SIZE, files)
+    bios_disk.write_disk(raw, [partition])
     run("qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", raw, work / "tiny.qcow2")
-    raw.unlink()
+    for path in (config, partition, raw):
+        path.unlink()
 
 
 def _initramfs(boot: Path) -> bytes:
@@ -141,43 +132,6 @@ def _initramfs(boot: Path) -> bytes:
 
 def _mode(name: str) -> int:
     return 0o644 if name == "inittab" else 0o755
-
-
-def _write_disk(work: Path) -> None:
-    """Write ``tiny.raw``: a boot sector, and one partition that syslinux boots from."""
-    partition = work / "partition"
-    size = _DISK_SIZE - _PARTITION_START
-    with partition.open("wb") as stream:
-        stream.truncate(size)
-    hidden = str(_PARTITION_START // _SECTOR)
-    # The fixed volume id keeps builds of the same inputs alike.
-    run("mkfs.fat", "-F", "16", "-h", hidden, "-n", "TINY", "-i", "494d5331", partition)
-    for name in ("vmlinuz", "initrd.gz", "syslinux.cfg"):
-        run("mcopy", "-i", partition, work / name, f"::/{name}")
-    run("syslinux", "--install", partition)
-    with (work / "tiny.raw").open("wb") as disk:
-        disk.write(_boot_sector(size))
-        disk.seek(_PARTITION_START)
-        disk.write(partition.read_bytes())
-    partition.unlink()
-    (work / "syslinux.cfg").unlink()
-
-
-def _boot_sector(partition_size: int) -> bytes:
-    # Debian and Ubuntu have had it in either place.
-    places = [Path("/usr/lib", name, "mbr.bin") for name in ("syslinux/mbr", "SYSLINUX")]
-    code = next((path.read_bytes() for path in places if path.exists()), None)
-    if code is None:
-        raise LabError(f"no boot code of syslinux in {', '.join(map(str, places))}")
-    # The cylinders are "beyond what can be said", so that every BIOS takes the sector numbers.
-    cylinders = b"\xfe\xff\xff"
-    entry = struct.pack(
-        "<B3sB3sII",
-        *(0x80, cylinders, _FAT16_LBA, cylinders),
-        *(_PARTITION_START // _SECTOR, partition_size // _SECTOR),
-    )
-    signature = struct.pack("<IH", 0x494D5331, 0)
-    return code[:440].ljust(440, b"\0") + signature + entry.ljust(64, b"\0") + b"\x55\xaa"
 
 
 def main(arguments: Sequence[str]) -> int:

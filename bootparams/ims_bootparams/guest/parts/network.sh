@@ -10,17 +10,6 @@ apply_hostname() {
     system hostname "$IMS_HOSTNAME"
 }
 
-# Prints the name of the card. A bridge or bond may have the same address; a card has a device.
-device_of() { # MAC
-    other=
-    for path in "$root"/sys/class/net/*; do
-        [ "$(cat "$path/address" 2>/dev/null)" = "$1" ] || continue
-        other=${path##*/}
-        [ ! -e "$path/device" ] || break
-    done
-    echo "$other"
-}
-
 # Leaves the file alone where the context names neither a server nor a domain.
 apply_resolver() {
     set -f
@@ -77,25 +66,8 @@ network_backend() {
     fi
 }
 
-# The network is being brought up by others; watches until it is, for half a minute.
 check_interface() { # INDEX
-    get "INTERFACE_$1_MAC"
-    device=$(device_of "$value")
-    [ -n "$device" ] || fail "no network card has the address $value"
-    get "INTERFACE_$1_ADDRESSES" && wanted=$value
-    left=30
-    until has_addresses "$device" $wanted; do
-        [ "$left" -gt 0 ] || fail "$device has not come up with ${wanted:-an address}"
-        left=$((left - 1))
-        sleep 1
-    done
-}
-
-has_addresses() { # DEVICE ADDRESS..., or any address at all
-    shown=$(ip -o addr show dev "$1" scope global | awk '{ print " " $4 " " }')
-    shift
-    [ -n "$shown" ] || return
-    for address in "$@"; do
-        case $shown in *" $address "*) ;; *) return 1 ;; esac
-    done
+    get "INTERFACE_$1_MAC" && mac=$value
+    get "INTERFACE_$1_ADDRESSES"
+    await_addresses "$mac" $value
 }

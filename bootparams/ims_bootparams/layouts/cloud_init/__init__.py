@@ -1,0 +1,1 @@
+"""What the layouts that cloud-init reads have in common: its user-data, vendor-data and receipt."""

@@ -1,0 +1,147 @@
+"""User-data and vendor-data as cloud-init takes them, and what the receipt is judged by."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from ims_bootparams.guest import cloud_init_receipt
+from ims_bootparams.layouts.cloud_init.config import identity, steps, written
+from ims_bootparams.layouts.cloud_init.mime import Part, multipart
+from ims_bootparams.layouts.cloud_init.yaml import to_yaml
+from ims_core.errors import InvalidError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ims_core.models import Context
+
+__all__ = [
+    "CHECKS_FILE",
+    "cloud_config",
+    "expectations",
+    "own_config",
+    "user_data",
+    "vendor_data",
+]
+
+CHECKS_FILE = "ims.checks"
+"""On the medium: what the receipt is judged by, as lines of the receipt script's words."""
+
+# The user's own part comes first: where both say the same, the user's word stands, and lists are
+# one after the other. (cloud-init, "Merging user-data sections")
+_MERGE = "list(append)+dict(no_replace,recurse_list)+str()"
+_HEADER = b"#cloud-config"
+_MIME = (b"content-type:", b"mime-version:")
+_GZIP = b"\x1f\x8b"
+_MOST_YAML = 1 << 20
+
+
+def user_data(context: Context, config: Mapping[str, Any]) -> bytes:
+    """The user-data for a configuration of ours and what the user gave.
+
+    Raw user-data alone is passed byte for byte; beside our configuration it is the first part of
+    a message.
+
+    Args:
+        context: Valid.
+        config: Ours; empty if there is nothing that only user-data can say.
+
+    Raises:
+        InvalidError: ``context.user_data`` is no valid cloud-config though it says it is one, or is
+            a message already and our configuration would have to go into it.
+    """
+    given = context.user_data
+    if given is None:
+        return cloud_config(config)
+    _check(given)
+    if not config:
+        return given
+    if given[:64].lstrip().lower().startswith(_MIME):
+        raise InvalidError(
+            "context.user_data: it is a MIME message, so nothing can be added to it",
+            hint=f"Leave out what would be added ({', '.join(config)}), or write it in there.",
+        )
+    kind = "application/gzip" if given.startswith(_GZIP) else "text/plain"
+    return multipart(
+        Part(kind, given), Part("text/cloud-config", cloud_config(config), merge=_MERGE)
+    )
+
+
+def cloud_config(config: Mapping[str, Any]) -> bytes:
+    """A configuration as a cloud-config file."""
+    return _HEADER + b"\n" + (to_yaml(config) if config else b"")
+
+
+def vendor_data(context: Context, label: str, checks: str = CHECKS_FILE) -> bytes:
+    """What is said beside the user's own data: how to answer, and whom the keys belong to.
+
+    Args:
+        context: Valid.
+        label: Of the medium.
+        checks: Where on it :data:`CHECKS_FILE` is.
+    """
+    # A changed address is to be applied though the instance-id stays; see "updates" in
+    # cloud-init's manual.
+    config: dict[str, Any] = {"updates": {"network": {"when": ["boot-new-instance", "boot"]}}}
+    if context.user_data is not None:
+        config |= identity(context)
+    script = b"#cloud-boothook\n" + cloud_init_receipt(label, checks)
+    return multipart(
+        Part("text/cloud-config", cloud_config(config)), Part("text/cloud-boothook", script)
+    )
+
+
+def expectations(context: Context) -> bytes:
+    """The content of :data:`CHECKS_FILE` (``guest/parts/cloud-init.sh`` reads it)."""
+    return "".join(f"expect {shlex.join(words)}\n" for words in _expected(context)).encode()
+
+
+def _expected(context: Context) -> Iterator[tuple[str, ...]]:
+    yield "hostname", "hostname", context.hostname
+    for index, card in enumerate(context.interfaces):
+        yield "interface", f"interfaces.{index}", card.mac, *card.addresses
+    for index, user in enumerate(context.users):
+        yield "user", f"users.{index}", user.name
+    for name in steps(context):
+        yield "step", name
+
+
+def own_config(context: Context, *, files: bool = True) -> dict[str, Any]:
+    """All that user-data of ours has to say (see :func:`~.config.written`)."""
+    config = written(context, files=files)
+    if context.user_data is None:
+        config |= identity(context)
+    return config
+
+
+def _check(given: bytes) -> None:
+    """Refuse what says it is a cloud-config and is none; any other kind is the guest's matter."""
+    if not given.startswith(_HEADER) or given.partition(b"\n")[0].strip() != _HEADER:
+        return
+    import yaml  # noqa: PLC0415  (only for those who bring their own)
+
+    if len(given) > _MOST_YAML:
+        return  # cloud-init would take minutes for it as well, and nobody writes that by hand
+    try:
+        text = given.decode()
+        loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+        events = list(yaml.parse(text, Loader=loader))
+        if any(isinstance(event, yaml.AliasEvent) for event in events):
+            return  # what they may unfold to is not tried here
+        content = yaml.load(text, Loader=loader)  # noqa: S506 - a safe one
+    except UnicodeDecodeError:
+        raise _invalid("it is not UTF-8") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise _invalid(f"it is not valid YAML{place}") from None
+    if content is not None and not isinstance(content, dict):
+        raise _invalid("it is no mapping of keys to values")
+
+
+def _invalid(problem: str) -> InvalidError:
+    return InvalidError(
+        f"context.user_data: {problem}, though it begins with #cloud-config",
+        hint="`cloud-init schema --config-file FILE` tells more.",
+    )

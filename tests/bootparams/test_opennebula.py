@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import base64
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+
+from ims_bootparams.layouts.cloud_init.config import STEP
+from ims_core.errors import InvalidError
+from ims_core.models import Context, Interface, Script
+from ims_core.registry import layout
+from tests.bootparams import contexts
+from tests.bootparams.helpers import run, write_files
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.bootparams.real_cloud_init import CloudInit
+
+LAYOUT = layout("opennebula")
+STATIC = Interface(
+    mac=contexts.MAC,
+    addresses=("192.0.2.10/24", "2001:db8::10/64"),
+    gateways=("192.0.2.1", "fe80::1"),
+    nameservers=("192.0.2.53", "2001:db8::53"),
+    search=("example.org", "example.com"),
+)
+SECOND = Interface(mac=contexts.DHCP_MAC, addresses=("198.51.100.7/25",))
+
+
+def full() -> Context:
+    return replace(contexts.full(), interfaces=(STATIC, SECOND))
+
+
+def sourced(shell: list[str], script: bytes) -> dict[str, str]:
+    """What a shell knows after it has sourced the file, and nothing else."""
+    names = sorted(set(re.findall(rb"^([A-Z][A-Z0-9_]*)=", script, re.MULTILINE)))
+    words = b"".join(b'printf "%%s\\0" "${%s-}"\n' % name for name in names)
+    done = subprocess.run(
+        [*shell, "-eu"], input=script + words, capture_output=True, check=True, env={}
+    )
+    values = done.stdout.split(b"\0")[:-1]
+    return {n.decode(): v.decode() for n, v in zip(names, values, strict=True)}
+
+
+def test_cloud_init_reads_every_field_of_a_context(cloud_init: CloudInit, tmp_path: Path) -> None:
+    context = full()
+    (seen,) = cloud_init.read(tmp_path, "opennebula", context)
+    assert seen["meta_data"]["local-hostname"] == context.hostname
+    assert seen["public_keys"] == list(context.ssh_keys)
+    assert [user["name"] for user in seen["config"]["users"][1:]] == ["alice", "bob"]
+    files = {path: base64.b64decode(content) for path, content in seen["files"].items()}
+    assert files[context.files[0].path] == context.files[0].content
+    assert seen["config"]["runcmd"][2] == ["sh", STEP, "scripts.0", "/var/lib/ims/scripts/0000"]
+    properties = [*context.properties.items(), *context.secrets.items()]
+    told = seen["meta_data"]
+    assert [
+        (told[f"IMS_PROPERTY_{i}_NAME"], told[f"IMS_PROPERTY_{i}_VALUE"])
+        for i in range(len(properties))
+    ] == properties
+
+
+def test_cloud_init_s_renderers_give_the_cards_their_addresses_and_gateways(
+    cloud_init: CloudInit, tmp_path: Path
+) -> None:
+    (seen,) = cloud_init.read(tmp_path, "opennebula", full())
+    for line in (
+        *("MACAddress=52:54:00:12:34:56", "Address=192.0.2.10/24", "Address=2001:db8::10/64"),
+        *("Gateway=192.0.2.1", "Gateway=fe80::1", "DNS=192.0.2.53 2001:db8::53"),
+        *("Domains=example.org example.com", "Address=198.51.100.7/25"),
+    ):
+        assert line in seen["network"]["networkd"].splitlines()
+    assert "DHCP=ipv4" not in seen["network"]["networkd"]
+
+
+def test_cloud_init_asks_dhcp_by_itself_when_nothing_is_told(
+    cloud_init: CloudInit, tmp_path: Path
+) -> None:
+    context = replace(contexts.small(), interfaces=(Interface(mac=contexts.MAC),))
+    (seen,) = cloud_init.read(tmp_path, "opennebula", context)
+    assert "network" not in seen
+
+
+@pytest.mark.parametrize(
+    ("cards", "index"),
+    [
+        ((replace(STATIC, addresses=("192.0.2.10/24", "192.0.2.11/24")),), 0),
+        ((replace(STATIC, addresses=("2001:db8::1/64", "2001:db8::2/64"), gateways=()),), 0),
+        ((replace(STATIC, addresses=("2001:db8::1/64",), gateways=()),), 0),
+        ((STATIC, Interface(mac=contexts.DHCP_MAC)), 1),
+        ((Interface(mac=contexts.MAC), Interface(mac=contexts.DHCP_MAC)), 0),
+    ],
+)
+def test_what_cloud_init_would_misunderstand_is_refused_by_name(
+    cards: tuple[Interface, ...], index: int
+) -> None:
+    with pytest.raises(InvalidError, match=rf"context\.interfaces\[{index}\]\.addresses"):
+        LAYOUT.render(replace(contexts.small(), interfaces=cards))
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash", "busybox ash"])
+def test_any_shell_that_sources_it_gets_every_value_back(shell: str) -> None:
+    words = shell.split()
+    if shutil.which(words[0]) is None:
+        pytest.skip(f"{words[0]} is not installed")
+
+    @settings(max_examples=60)
+    @given(contexts.VALUES)
+    def comes_back(value: str) -> None:
+        context = replace(contexts.small(), properties={"p": value}, secrets={"s": value})
+        values = sourced(words, LAYOUT.render(context)["context.sh"])
+        assert values["IMS_PROPERTY_0_VALUE"] == values["IMS_PROPERTY_1_VALUE"] == value
+
+    comes_back()
+
+
+def test_nothing_in_it_is_executed(tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    sourced(
+        ["bash"], LAYOUT.render(replace(contexts.full(str(marker)), interfaces=()))["context.sh"]
+    )
+    assert not marker.exists()
+
+
+def test_it_looks_as_opennebula_writes_it() -> None:
+    lines = LAYOUT.render(full())["context.sh"].decode().split("\n")
+    assert lines[0] == "# Context variables generated by OpenNebula"
+    names = [line.partition("=")[0] for line in lines if re.match(r"[A-Z0-9_]+='", line)]
+    assert names == sorted(names)
+    assert {"ETH0_MAC", "ETH0_IP", "ETH0_MASK", "ETH0_GATEWAY", "ETH0_IP6", "ETH1_IP"} <= set(names)
+
+
+def test_the_guest_answers_unless_the_user_data_is_raw(
+    cloud_init: CloudInit, tmp_path: Path
+) -> None:
+    raw = replace(contexts.small(), user_data=b"#cloud-config\npackages: [vim]\n")
+    assert LAYOUT.answers(contexts.small())
+    assert not LAYOUT.answers(raw)
+    (ours, theirs) = cloud_init.read(tmp_path, "opennebula", contexts.small(), raw)
+    [[shell, option, script]] = ours["config"]["bootcmd"]
+    assert (shell, option) == ("sh", "-c")
+    assert "labels='CONTEXT CONTEXT'" in script
+    assert base64.b64decode(theirs["user_data"]) == raw.user_data
+
+
+def test_its_start_script_runs_each_script_once_whoever_was_first(tmp_path: Path) -> None:
+    """As one-contextd runs it: in the medium's directory, at each boot."""
+    context = replace(
+        contexts.small(),
+        scripts=(
+            Script("first", f"#!/bin/sh\necho first >>{tmp_path}/ran\n".encode()),
+            Script("broken", f"#!/bin/sh\necho second >>{tmp_path}/ran\nexit 3\n".encode()),
+        ),
+    )
+    state = tmp_path / "state"
+    files = {
+        name: content.replace(b"/var/lib/ims", str(state).encode())
+        for name, content in LAYOUT.render(context).items()
+    }
+    medium = write_files(tmp_path / "medium", files)
+    values = sourced(["bash"], files["context.sh"])
+    script = base64.b64decode(values["START_SCRIPT_BASE64"])
+    script = script.replace(b"/var/lib/ims", str(state).encode())
+    for _ in range(2):
+        run("sh", "-c", 'cd "$1" && sh -s || true', "sh", medium, stdin=script)
+    assert (tmp_path / "ran").read_text() == "first\nsecond\n"
+    assert (state / "cloud-init/results").read_text().splitlines() == [
+        "scripts.0 ok",
+        "scripts.1 exit status 3; see /var/log/cloud-init-output.log",
+    ]
+    assert set(values["FILES"].split()) == {"ims-step", "script-0000", "script-0001"}
+
+
+def test_the_layout_says_how_it_is_found() -> None:
+    assert (LAYOUT.name, LAYOUT.label, LAYOUT.live) == ("opennebula", "CONTEXT", False)
