@@ -5,7 +5,7 @@ VENV := .venv
 BIN  := $(VENV)/bin
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: help demo test test-full lint bench docs host clean
+.PHONY: help demo test test-full lint bench docs guest-package host clean
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo 'make lint       ruff, mypy and the layers'
 	@echo 'make bench      against kcli and virsh, on the same libvirt'
 	@echo 'make docs       what is generated in docs/'
+	@echo 'make guest-package  a .deb and a tarball of the program for guests, in dist/'
 
 demo: $(VENV)/ready
 	@$(BIN)/python -m tests.labs.packages kvm
@@ -40,6 +41,9 @@ bench: $(VENV)/ready
 
 docs: $(VENV)/ready
 	@$(BIN)/python -m docs.generate
+
+guest-package: $(VENV)/ready
+	@$(BIN)/python bootparams/packaging/build.py dist
 
 # What must be there before the virtual environment can be made: libvirt-python is compiled.
 host:

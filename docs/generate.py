@@ -106,7 +106,7 @@ def _commands() -> Iterator[str]:
 
 def _settings() -> Iterator[str]:
     yield "## Settings of a pool\n"
-    yield "What stands in a `[pools.NAME]` table besides `provider` and `template`."
+    yield "What stands in a `[pools.NAME]` table besides `provider`, `template` and `mac_scheme`."
     for plugin in _ours(PROVIDERS):
         yield f'\n### provider = "{plugin.name}"\n'
         yield "| setting | default | |\n|---|---|---|"

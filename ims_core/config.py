@@ -7,10 +7,11 @@
     [pools.lab]
     provider = "kvm"
     template = "debian12"       # used when create-vm names none
+    mac_scheme = "scripts"      # only where guests take their address from their MAC
     uri = "qemu+ssh://root@lab.example/system"
 
-What is not ``provider`` or ``template`` is the provider's own, and validated by its ``settings()``
-model. With no file at all, every installed provider has one pool of its own name.
+What is not ``provider``, ``template`` or ``mac_scheme`` is the provider's own, and validated by its
+``settings()`` model. With no file at all, every installed provider has one pool of its own name.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["Config", "Pool", "config_path", "load_config", "state_dir"]
 
 DEFAULT_PROVIDER = "kvm"
+_OWN = ("provider", "template", "mac_scheme")
+_MAC_SCHEMES = ("", "guide", "scripts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +41,15 @@ class Pool:
 
     Attributes:
         template: Name of the template used when none is asked for; may be empty.
+        mac_scheme: By which a card's MAC tells its address (:mod:`ims_bootparams.macs`); empty:
+            by none.
         settings: The provider's own settings, not validated yet.
     """
 
     name: str
     provider: str
     template: str = ""
+    mac_scheme: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -152,11 +158,16 @@ def _parse_pool(name: str, table: object) -> Pool:
     check_name("pool", name)
     if not isinstance(table, dict):
         raise ConfigError(f"pools.{name} must be a table: [pools.{name}]")
-    own = {key: table.get(key, "") for key in ("provider", "template")}
+    own = {key: table.get(key, "") for key in _OWN}
     for key, value in own.items():
         if not isinstance(value, str):
             raise ConfigError(f"pools.{name}.{key} must be a string")
     if not own["provider"]:
         raise ConfigError(f"pools.{name}.provider is missing", hint='add: provider = "kvm"')
+    if own["mac_scheme"] not in _MAC_SCHEMES:
+        raise ConfigError(
+            f"pools.{name}.mac_scheme: {own['mac_scheme']!r} is not known",
+            hint=f"use one of {', '.join(filter(None, _MAC_SCHEMES))}, or leave it out",
+        )
     settings = {key: value for key, value in table.items() if key not in own}
-    return Pool(name, own["provider"], own["template"], settings)
+    return Pool(name, **own, settings=settings)

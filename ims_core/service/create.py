@@ -19,7 +19,7 @@ from ims_core.names import check_name, make_up_name
 from ims_core.service.addresses import refuse_promised
 from ims_core.service.delivery import check_wait, choose, deliver
 from ims_core.service.events import Event, Phase
-from ims_core.service.macs import mac_for
+from ims_core.service.macs import chosen
 from ims_core.service.waiting import Deadline, Expected, wait_for
 from ims_core.spi import TemplateStore, require
 from ims_core.store import Intent
@@ -71,7 +71,7 @@ def prepare(session: Session, order: Order) -> Prepared:
     features = session.provider.features
     template = _template(session, order.template)
     layout, carrier = choose(features, template.layout, layout=order.layout, carrier=order.carrier)
-    spec = session.provider.prepare(_spec(order, template))
+    spec = session.provider.prepare(_spec(order, template, session.pool.mac_scheme))
     refuse_promised(
         session, spec.uuid, [each for card in spec.interfaces for each in card.addresses]
     )
@@ -169,7 +169,7 @@ def _template(session: Session, name: str) -> Template:
     )
 
 
-def _spec(order: Order, template: Template) -> VMSpec:
+def _spec(order: Order, template: Template, scheme: str) -> VMSpec:
     uuid = str(uuid4())
     if order.vcpus < 1:
         raise InvalidError(f"vcpus {order.vcpus} is not possible", hint="ask for at least 1")
@@ -188,8 +188,7 @@ def _spec(order: Order, template: Template) -> VMSpec:
         vcpus=order.vcpus,
         disk=order.disk or template.virtual_size,
         interfaces=tuple(
-            replace(card, mac=(card.mac or mac_for(uuid, index)).lower())
-            for index, card in enumerate(cards)
+            replace(card, mac=chosen(card, uuid, index, scheme)) for index, card in enumerate(cards)
         ),
     )
 

@@ -50,6 +50,7 @@ def test_a_pool_that_is_not_there_or_of_another_provider_is_an_error() -> None:
         ("[pools", "not valid TOML"),
         ("pool = 1", "'pool'"),
         ("pools = 1", "[pools.NAME]"),
+        ("[pools.a]\nprovider = 'kvm'\nmac_scheme = 'x'", "pools.a.mac_scheme"),
         ("[pools.a]\nuri = 'x'", "pools.a.provider"),
         ("[pools.a]\nprovider = 1", "pools.a.provider"),
         ("[pools.'a/b']\nprovider = 'kvm'", "'a/b'"),

@@ -80,6 +80,23 @@ def test_a_whole_context_reaches_the_guest(connect: Connect) -> None:
     assert {"user ada", "file /etc/motd", "script hello"} <= set(names)
 
 
+def test_a_pool_s_mac_scheme_puts_the_address_into_the_mac(connect: Connect) -> None:
+    ims = connect(mac_scheme="scripts")
+    for name, address, begins in (
+        ("web01", "192.0.2.9", "02:00:c0:00:02:09"),
+        ("web02", "", "0a:"),
+    ):
+        context = static(address) if address else Context()
+        ims.create_vm(name, context=context, wait="ready")
+        [told] = [each.mac for each in ims.get_addresses(name) if each.source == "receipt"]
+        assert told.startswith(begins)
+    given = Interface(mac="52:54:00:00:00:09", addresses=("192.0.2.10",))
+    ims.create_vm("web03", context=Context(interfaces=(given,)), wait="ready")
+    assert ims.get_addresses("web03")[-1].mac == given.mac
+    with pytest.raises(InvalidError, match="needs a gateway"):
+        connect(mac_scheme="guide").create_vm("web04", context=static("192.0.2.11"))
+
+
 def test_a_plan_makes_nothing(connect: Connect, pool: Path) -> None:
     before = contents(pool)
     assert '"name": "web01"' in connect().plan_vm("web01")

@@ -41,7 +41,7 @@ class Lab:
             input=text,
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=460,  # above every --timeout that a test gives
             check=False,
         )
 

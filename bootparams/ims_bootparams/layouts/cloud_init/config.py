@@ -61,7 +61,8 @@ def written(context: Context, *, files: bool = True) -> dict[str, Any]:
     entries = [_written(file) for file in context.files] if files else []
     if context.properties or context.secrets:
         values = {**context.properties, **context.secrets}
-        entries.append(_entry(PROPERTIES_FILE, json.dumps(values, indent=1).encode(), mode=0o600))
+        text = json.dumps(values, indent=1) + "\n"
+        entries.append(_entry(PROPERTIES_FILE, text.encode(), mode=0o600))
     for index, script in enumerate(context.scripts):
         entries.append(_entry(f"{_SCRIPTS}/{index:04}", script.content, mode=0o700))
     commands = steps(context)

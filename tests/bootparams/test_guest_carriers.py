@@ -1,0 +1,228 @@
+"""The guest program with the carriers that are no media, and when its context changes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from base64 import b64decode
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ims_bootparams import guest
+from ims_bootparams.digest import digest_of
+from ims_bootparams.layouts.bootparams import render
+from ims_bootparams.receipt import parse_receipt
+from ims_bootparams.values import to_values
+from ims_core.models import CarrierLimits, Context, File, Script
+from tests.bootparams import contexts
+from tests.bootparams.helpers import write_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from ims_core.models import Receipt
+
+CONTEXT = replace(contexts.small(), files=(File("/etc/bytes", bytes(range(256)) * 9),))
+XENSTORE = {
+    "xenstore-read": '#!/bin/sh\ncat "$STORE/$1"\n',
+    "xenstore-write": '#!/bin/sh\nmkdir -p "$STORE/${1%/*}"\nprintf %s "$2" >"$STORE/$1"\n',
+}
+VBOX = {
+    "VBoxControl": """#!/bin/sh
+shift 2 # --nologo guestproperty
+case $1 in
+get) [ -e "$STORE/$2" ] && printf 'Value: %s\\n' "$(cat "$STORE/$2")" || echo 'No value set!' ;;
+set) mkdir -p "$STORE/${2%/*}" && printf %s "$3" >"$STORE/$2" ;;
+esac
+"""
+}
+
+
+class Hypervisor:
+    """A machine of files, and a hypervisor's own keys and values as files too."""
+
+    def __init__(self, shell: list[str], folder: Path, kind: str) -> None:
+        self.store, self.root = folder / "store", folder / "root"
+        tools, device, self.told, self.said, self.limits = {
+            "xenstore": (
+                XENSTORE, "dev/xen/xenbus", "vm-data/ims", "data/ims/receipt",
+                CarrierLimits(1 << 20, 3000),
+            ),
+            "guest-properties": (
+                VBOX, "dev/vboxguest", "IMS/Context", "IMS/Receipt", CarrierLimits(1 << 20, 120),
+            ),
+        }[kind]  # fmt: skip
+        write_files(folder / "bin", {name: text.encode() for name, text in tools.items()})
+        for tool in (folder / "bin").iterdir():
+            tool.chmod(0o755)
+        program = folder / "ims-context"
+        program.write_bytes(guest.program())
+        write_files(
+            self.root,
+            {
+                device: b"",
+                "etc/passwd": b"root:x:0:0:root:/root:/bin/sh\n",
+                "etc/group": b"root:x:0:\n",
+            },
+        )
+        self.command = [*shell, str(program)]
+        self.environment = {
+            "PATH": f"{folder}/bin:{os.environ['PATH']}",
+            "STORE": str(self.store),
+        }
+
+    def tell(self, files: Mapping[str, bytes], nonce: str) -> None:
+        shutil.rmtree(self.store / self.told, ignore_errors=True)
+        for key, value in to_values(files, nonce, self.limits).items():
+            write_files(self.store / self.told, {key: value.encode()})
+
+    def run(self, *words: str) -> subprocess.Popen[bytes]:
+        command = [*self.command, *words, "--root", str(self.root)]
+        return subprocess.Popen(
+            command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+
+    def boot(self) -> bytes:
+        with self.run("--wait", "0") as process:
+            return process.communicate(timeout=60)[0]
+
+    def receipt(self) -> Receipt | None:
+        """What the hypervisor was told, if it is whole: the nonce is written last."""
+        folder = self.store / self.said
+        try:
+            before = (folder / "nonce").read_text()
+            count = int((folder / "chunks").read_text())
+            text = "".join((folder / f"chunk/{i:04}").read_text() for i in range(count))
+            receipt = parse_receipt(b64decode(text, validate=True))
+        except (FileNotFoundError, ValueError):
+            return None
+        return receipt if receipt and receipt.nonce == before else None
+
+
+@pytest.fixture(params=["xenstore", "guest-properties"])
+def machine(shell: list[str], tmp_path: Path, request: pytest.FixtureRequest) -> Hypervisor:
+    if os.path.exists("/dev/disk/by-label/IMS"):  # noqa: PTH110
+        pytest.skip("this machine has a medium of ours itself")
+    return Hypervisor(shell, tmp_path, request.param)
+
+
+def until(happened: Callable[[], object], seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def nonce_of(machine: Hypervisor) -> str:
+    receipt = machine.receipt()
+    return receipt.nonce if receipt else ""
+
+
+def test_a_context_of_keys_and_values_is_applied_and_answered_for(machine: Hypervisor) -> None:
+    files = render(CONTEXT)
+    machine.tell(files, "n-1")
+    machine.boot()
+    receipt = machine.receipt()
+    assert receipt
+    assert receipt.problem(digest=digest_of(files), nonce="n-1") == ""
+    assert (machine.root / "etc/bytes").read_bytes() == CONTEXT.files[0].content
+
+
+def test_many_items_need_many_chunks_of_a_receipt(machine: Hypervisor) -> None:
+    many = tuple(File(f"/etc/f{i}", b"x") for i in range(150))
+    machine.tell(render(replace(CONTEXT, files=many)), "n-1")
+    machine.boot()
+    receipt = machine.receipt()
+    assert receipt
+    assert len([item for item in receipt.items if item.name.startswith("files.")]) == 150
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": "2"},
+        {"chunks": "9999999"},
+        {"chunks": "x; touch marker"},
+        {"chunk/0000": "####"},
+        {"chunk/0000": "aGVsbG8="},
+    ],
+)
+def test_damaged_keys_apply_nothing(machine: Hypervisor, change: dict[str, str]) -> None:
+    machine.tell(render(CONTEXT), "n-1")
+    write_files(machine.store / machine.told, {k: v.encode() for k, v in change.items()})
+    assert b"cannot be read" in machine.boot()
+    assert machine.receipt() is None
+    assert not (machine.root / "etc/bytes").exists()
+
+
+def test_nothing_told_is_nothing_to_do(machine: Hypervisor) -> None:
+    assert b"no context was found" in machine.boot()
+
+
+def test_a_watcher_applies_what_changes_and_answers(machine: Hypervisor) -> None:
+    script = Script("once", b'#!/bin/sh\necho ran >>"${IMS_BOOTPARAMS%/run/*}/ran"\n')
+    first = replace(CONTEXT, scripts=(script,))
+    machine.tell(render(first), "n-1")
+    machine.boot()
+    watcher = machine.run("watch")
+    try:
+        second = replace(first, hostname="other", files=(File("/etc/bytes", b"new"),))
+        machine.tell(render(second), "n-2")
+        until(lambda: nonce_of(machine) == "n-2")
+        receipt = machine.receipt()
+        assert receipt
+        assert receipt.problem(digest=digest_of(render(second)), nonce="n-2") == ""
+        assert (machine.root / "etc/bytes").read_bytes() == b"new"
+        assert (machine.root / "etc/hostname").read_text() == "other\n"
+        assert (machine.root / "ran").read_text() == "ran\n", "the script had run before"
+        machine.tell(render(second), "n-3")
+        until(lambda: nonce_of(machine) == "n-3")
+    finally:
+        watcher.kill()
+        watcher.communicate()
+
+
+def test_a_watcher_finds_what_comes_later(machine: Hypervisor) -> None:
+    watcher = machine.run("watch")
+    try:
+        machine.tell(render(CONTEXT), "n-1")
+        until(lambda: nonce_of(machine) == "n-1", 40.0)
+    finally:
+        watcher.kill()
+        watcher.communicate()
+
+
+def test_a_script_s_name_tells_when_it_runs(machine: Hypervisor) -> None:
+    def script(name: str) -> Script:
+        line = f'echo {name} >>"${{IMS_BOOTPARAMS%/run/*}}/ran"\n'
+        return Script(name, f"#!/bin/sh\n{line}".encode())
+
+    names = ("install/app", "config/app", "reset/app", "plain")
+    scripts = tuple(map(script, names))
+
+    def ran(context: Context, nonce: str) -> list[str]:
+        (machine.root / "ran").unlink(missing_ok=True)
+        machine.tell(render(context), nonce)
+        machine.boot()
+        path = machine.root / "ran"
+        return path.read_text().split() if path.exists() else []
+
+    context = replace(CONTEXT, scripts=scripts)
+    assert ran(context, "n-1") == list(names)
+    assert ran(context, "n-2") == ["reset/app"], "another boot"
+    assert ran(replace(context, hostname="b"), "n-3") == ["config/app", "reset/app"]
+
+
+def test_two_runs_never_overlap(machine: Hypervisor) -> None:
+    if shutil.which("flock") is None or "busybox" in machine.command[0]:
+        pytest.skip("there is no flock here")
+    busy = Script("busy", b"#!/bin/sh\nr=${IMS_BOOTPARAMS%/run/*}\n[ ! -e $r/in ] || exit 9\n"
+                  b">$r/in\nsleep 1\nrm $r/in\n")  # fmt: skip
+    machine.tell(render(replace(CONTEXT, scripts=(replace(busy, name="reset/a"),))), "n-1")
+    processes = [machine.run("--wait", "0") for _ in range(3)]
+    assert [p.communicate(timeout=60) and p.returncode for p in processes] == [0, 0, 0]
