@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ims_core.models import Interface
     from ims_kvm.connection import Link
 
-__all__ = ["HostEntry", "Networks", "is_managed"]
+__all__ = ["HostEntry", "Networks", "entry_name", "is_managed"]
 
 _Interface = IPv4Interface | IPv6Interface
 
@@ -57,6 +57,11 @@ class _Facts:
 def is_managed(network: str) -> bool:
     """Whether the name means a libvirt network, not a bridge of the host or QEMU's own NAT."""
     return network != "user" and not network.startswith("bridge:")
+
+
+def entry_name(vm: str, index: int) -> str:
+    """The name in the host entry of a VM's n-th card: only one of a network may have it."""
+    return "" if index else vm
 
 
 class Networks:
@@ -112,8 +117,8 @@ class Networks:
             or (tuple(dict.fromkeys(gateways)) if facts.has_dns else ()),
         )
 
-    def reservation(self, card: Interface, name: str) -> HostEntry | None:
-        """The host entry that a completed card needs, if its network has DHCP."""
+    def reservation(self, card: Interface, vm: str, index: int) -> HostEntry | None:
+        """The host entry that a VM's n-th card, completed, needs if its network has DHCP."""
         if not card.addresses or not is_managed(card.network):
             return None
         if not _facts(self._lookup(card.network)).has_dhcp:
@@ -121,7 +126,7 @@ class Networks:
         for text in card.addresses:
             address = ip_interface(text).ip
             if address.version == 4:  # noqa: PLR2004 - an IP version
-                return HostEntry(card.mac, name, str(address))
+                return HostEntry(card.mac, entry_name(vm, index), str(address))
         return None
 
     def entries(self, network: str) -> tuple[HostEntry, ...]:
@@ -144,7 +149,9 @@ class Networks:
         self._update(network, libvirt.VIR_NETWORK_UPDATE_COMMAND_DELETE, entry)
 
     def _update(self, network: str, command: int, entry: HostEntry) -> None:
-        host = ET.Element("host", mac=entry.mac, name=entry.name, ip=entry.address)
+        host = ET.Element("host", mac=entry.mac, ip=entry.address)
+        if entry.name:
+            host.set("name", entry.name)
         found = self._lookup(network)
         flags = libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG
         if found.isActive():

@@ -227,8 +227,8 @@ class KvmProvider(Provider):
             name = domain.name()
             macs = [card.mac for card in interfaces]
             completed = [self.networks.complete(card, macs) for card in interfaces]
-            for card in completed:
-                wanted = self.networks.reservation(card, name)
+            for index, card in enumerate(completed):
+                wanted = self.networks.reservation(card, name, index)
                 present = [e for e in self.networks.entries(card.network) if e.mac == card.mac]
                 if wanted and not present:
                     self.networks.add(card.network, wanted)
@@ -346,8 +346,8 @@ class KvmProvider(Provider):
             paths = self._paths(spec, names)
             accelerated = kvm_usable(self.connection)
             xml = build(spec, mark, paths, delivery.carrier, accelerated=accelerated)
-            for card in spec.interfaces:
-                self._reserve(spec, card, undo)
+            for index, card in enumerate(spec.interfaces):
+                self._reserve(spec, card, index, undo)
             with announced(undo, "volume", names.root):
                 self.pool.create_overlay(
                     names.root, spec.disk, paths.template, spec.template.format
@@ -382,8 +382,8 @@ class KvmProvider(Provider):
             *map(self.pool.path_of, (names.root, names.seeds[0], names.console, names.receipt)),
         )
 
-    def _reserve(self, spec: VMSpec, card: Interface, undo: UndoLog) -> None:
-        entry = self.networks.reservation(card, spec.name)
+    def _reserve(self, spec: VMSpec, card: Interface, index: int, undo: UndoLog) -> None:
+        entry = self.networks.reservation(card, spec.name, index)
         if entry is None:
             return
         with announced(undo, "dhcp-host", resource_name(card.network, entry, undo.operation)):

@@ -14,7 +14,7 @@ import libvirt
 from ims_core.spi import Discarded
 from ims_kvm.domain import cards_of
 from ims_kvm.mark import read_mark
-from ims_kvm.networks import HostEntry, is_managed
+from ims_kvm.networks import HostEntry, entry_name, is_managed
 from ims_kvm.volumes import VolumeNames
 
 if TYPE_CHECKING:
@@ -86,10 +86,10 @@ def _find(connection: libvirt.virConnect, uuid: str) -> libvirt.virDomain | None
 
 
 def _release_addresses(networks: Networks, domain: libvirt.virDomain) -> None:
-    for mac, network in cards_of(domain.XMLDesc()).items():
+    for index, (mac, network) in enumerate(cards_of(domain.XMLDesc()).items()):
         if is_managed(network):
             for entry in networks.entries(network):
-                if (entry.mac, entry.name) == (mac, domain.name()):
+                if (entry.mac, entry.name) == (mac, entry_name(domain.name(), index)):
                     networks.remove(network, entry)
 
 

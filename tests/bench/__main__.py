@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.bench.timing import Row
     from tests.labs.kvm import KvmLab
 
-_PARTS = ("start", "list", "create", "iso")
+_PARTS = ("start", "list", "create", "media")
 _PAIRS = 15
 _INTERRUPTED = 130
 
@@ -79,8 +79,9 @@ def _measure(ground: Ground, only: Sequence[str] | None, pairs: int) -> Iterator
         yield from commands.listing(ground, pairs)
     if "create" in parts:
         yield from commands.creating(ground, pairs)
-    if "iso" in parts:
+    if "media" in parts:
         yield from media.writing(ground.directory, pairs)
+        yield from media.growing(ground.directory, pairs)
 
 
 @contextmanager

@@ -26,8 +26,10 @@ _NOTES = """\
 - `virsh define` and `virsh start`, two processes, are given the very XML that IMS makes, with
   every volume there and filled: what they take is the least that libvirt and QEMU need.
 - `kcli version` asks the network for a newer version; here that is refused at once.
-- A context ISO by IMS is made in a running process, after its import; the programs are a process
-  for each.
+- A medium by IMS is made in a running process, after its import; the programs are a process for
+  each, the shell that runs them included.
+- The rows of large media compare the time for each MiB of a large image with that of a small one:
+  more than 1 would be slower than linear.
 """
 
 

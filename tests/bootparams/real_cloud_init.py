@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -12,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ims_core.registry import layout
+from tests.bootparams.debs import unpacked
 from tests.bootparams.helpers import write_files
-from tests.labs import cache
 
 if TYPE_CHECKING:
     from ims_core.models import Context
@@ -57,17 +56,6 @@ def find() -> CloudInit:
     Raises:
         OSError, SubprocessError: It cannot be had.
     """
-    tree = cache.entry("cloud-init", cache.key(*PACKAGES), _unpack)
+    tree = unpacked("cloud-init", *PACKAGES)
     environment = os.environ | {"PYTHONPATH": str(tree / "usr/lib/python3/dist-packages")}
     return CloudInit(tree, environment)
-
-
-def _unpack(directory: Path) -> None:
-    debs = directory / "debs"
-    debs.mkdir()
-    subprocess.run(
-        ["apt-get", "download", *PACKAGES], cwd=debs, check=True, timeout=120, capture_output=True
-    )
-    for deb in debs.iterdir():
-        subprocess.run(["dpkg-deb", "-x", deb, directory], check=True, capture_output=True)
-    shutil.rmtree(debs)

@@ -68,14 +68,15 @@ class _Volume:
     Attributes:
         block: Bytes of a block.
         count: Files and directories there will be, the root and lost+found not counted.
-        data: The blocks behind the inode table.
+        data: The blocks behind the inode table, in pieces, and how many they are.
         inodes: The inode table's entries by number.
         directories: How many of them are directories.
     """
 
     block: int
     count: int
-    data: bytearray = field(default_factory=bytearray)
+    data: list[bytes] = field(default_factory=list)
+    data_blocks: int = 0
     inodes: dict[int, bytes] = field(default_factory=dict)
     directories: int = 0
     date: int = field(default_factory=epoch)
@@ -105,7 +106,7 @@ class _Volume:
     @property
     def used(self) -> int:
         """Blocks in use, from block 0 on."""
-        return self.overhead + len(self.data) // self.block
+        return self.overhead + self.data_blocks
 
     @property
     def blocks(self) -> int:
@@ -180,9 +181,7 @@ class _Volume:
 
     def _put(self, content: bytes) -> list[int]:
         """Put content into the next blocks; returns the inode's fifteen pointers to it."""
-        start = self.used
-        self.data += _padded(content, self.block)
-        blocks = range(start, self.used)
+        blocks = self._append(content)
         each = self.block // 4  # pointers in a block
         pointers = [*blocks[:_DIRECT]]
         pointers += [0] * (_DIRECT - len(pointers))
@@ -195,9 +194,14 @@ class _Volume:
         """A block of pointers to blocks; 0 where there are none."""
         if not blocks:
             return 0
-        number = self.used
-        self.data += _padded(struct.pack(f"<{len(blocks)}I", *blocks), self.block)
-        return number
+        return self._append(struct.pack(f"<{len(blocks)}I", *blocks)).start
+
+    def _append(self, content: bytes) -> range:
+        """Put content into the next blocks, without a copy of what may be large."""
+        start = self.used
+        self.data_blocks += -(-len(content) // self.block)
+        self.data += (content, bytes(-len(content) % self.block))
+        return range(start, self.used)
 
     # --- the image ---
 
@@ -215,7 +219,8 @@ class _Volume:
         table = b"".join(
             self.inodes.get(number, bytes(_INODE)) for number in range(1, self.inode_count + 1)
         )
-        return b"".join((head, table, self.data)).ljust(self.blocks * self.block, b"\0")
+        spare = bytes((self.blocks - self.used) * self.block)
+        return b"".join((head, table, *self.data, spare))
 
     def _superblock(self, label: str, serial: str) -> bytes:
         per_group = 8 * self.block

@@ -68,7 +68,7 @@ def build_fat(
         root.ljust(shape.root_entries * _ENTRY, b"\0"),
         *volume.data,
     ]
-    return b"".join(parts).ljust(shape.sectors * _SECTOR, b"\0")
+    return b"".join((*parts, bytes(shape.sectors * _SECTOR - sum(map(len, parts)))))
 
 
 # --- how large everything is ---------------------------------------------------------------------
@@ -192,7 +192,7 @@ class _Volume:
             for name, cluster in ((".", first), ("..", parent))
         ]
         content = b"".join(dots) + self.entries(path, children, files, first)
-        self.data[place] = self._padded(content)
+        self.data[place] = content  # as long as what kept its place
         return first
 
     def put(self, content: bytes) -> int:
@@ -202,11 +202,8 @@ class _Volume:
         first = len(self.chain)
         count = -(-len(content) // self.cluster)
         self.chain += [*range(first + 1, first + count), 0xFFFF]
-        self.data.append(self._padded(content))
+        self.data += (content, bytes(-len(content) % self.cluster))  # no copy of what may be large
         return first
-
-    def _padded(self, content: bytes) -> bytes:
-        return content.ljust(_round_up(len(content), self.cluster), b"\0")
 
     def table16(self) -> bytes:
         """The allocation table of FAT16."""

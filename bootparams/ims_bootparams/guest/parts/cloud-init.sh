@@ -30,7 +30,8 @@ check_user() { # NAME
 
 # What the first boot noted: cloud-init does these once in the VM's life.
 check_step() { # NAME
-    noted=$(grep "^$1 " "$root$step_results" | tail -n 1) || fail "it was not reached"
+    noted=$(grep "^$1 " "$root$step_results" | tail -n 1)
+    [ -n "$noted" ] || fail "it was not reached"
     [ "${noted#* }" = ok ] || fail "${noted#* }"
 }
 

@@ -120,7 +120,8 @@ write_ifupdown() {
         printf '# Written by ims-context; %s is as it was.\n' "$interfaces.before-ims"
         printf 'auto lo\niface lo inet loopback\n'
         each_card ifupdown_card
-    } | put "$interfaces" 0644
+    } >"$run/interfaces" # not into a pipe, where a card that is not there would fail unseen
+    put "$interfaces" 0644 <"$run/interfaces"
     set +f
     for path in "$root"/sys/class/net/*; do
         name=${path##*/}
@@ -131,7 +132,7 @@ write_ifupdown() {
 }
 
 ifupdown_card() {
-    device=$(device_of "$mac")
+    device=$(set +f && device_of "$mac")
     [ -n "$device" ] || fail "no network card has the address $mac"
     printf '\nauto %s\n' "$device"
     [ "$method" != dhcp ] || printf 'iface %s inet dhcp\n' "$device"

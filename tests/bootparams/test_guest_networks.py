@@ -1,0 +1,198 @@
+"""What the guest program tells each network manager, as that manager's own tools read it.
+
+NetworkManager's and systemd-networkd's files have no judge here that runs without their daemons.
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+import subprocess
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ims_bootparams import guest
+from ims_bootparams.layouts.bootparams import render
+from ims_bootparams.receipt import parse_receipt
+from ims_core.models import Interface
+from tests.bootparams import contexts
+from tests.bootparams.debs import unpacked
+from tests.bootparams.helpers import run, write_files
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+CARDS = (
+    replace(contexts.full().interfaces[0], gateways=("192.0.2.1", "2001:db8::1")),
+    Interface(mac=contexts.DHCP_MAC),
+)
+SYSTEM = {
+    "etc/passwd": b"root:x:0:0:root:/root:/bin/sh\n",
+    "etc/group": b"root:x:0:\n",
+    "sys/class/net/testnic0/address": contexts.MAC.encode() + b"\n",
+    "sys/class/net/testnic1/address": contexts.DHCP_MAC.encode() + b"\n",
+}
+MANAGERS = {
+    "netplan": {"etc/netplan/50-other.yaml": b"", "usr/sbin/netplan": b"#!"},
+    "networkmanager": {
+        "etc/NetworkManager/system-connections/other.nmconnection": b"",
+        "usr/sbin/NetworkManager": b"#!",
+    },
+    "networkd": {
+        "etc/systemd/system/multi-user.target.wants/systemd-networkd.service": b"",
+        "etc/systemd/network/80-other.network": b"",
+    },
+    "ifupdown": {"etc/network/interfaces": b"auto eth9\n", "sbin/ifup": b"#!"},
+}
+
+
+@pytest.fixture
+def told(shell: list[str], tmp_path: Path) -> Callable[..., Path]:
+    """Applies cards to a machine with that manager; returns its root."""
+    program = tmp_path / "ims-context"
+    program.write_bytes(guest.program())
+    root = tmp_path / "root"
+
+    def told(manager: str, *cards: Interface) -> Path:
+        write_files(root, SYSTEM | MANAGERS[manager])
+        for path in (*root.glob("usr/sbin/*"), *root.glob("sbin/*")):
+            path.chmod(0o755)
+        medium = tmp_path / "medium"
+        files = render(replace(contexts.small(), interfaces=cards or CARDS))
+        write_files(medium, {**files, "ims.nonce": b"n\n"})
+        run(*shell, program, "--root", root, "--medium", medium)
+        receipt = parse_receipt((root / "run/ims/receipt").read_bytes())
+        assert receipt
+        assert all(item.ok for item in receipt.items), receipt
+        assert "network" in [item.name for item in receipt.items]
+        return root
+
+    return told
+
+
+def commands(root: Path) -> list[str]:
+    return (root / "run/ims/commands").read_text().splitlines()
+
+
+def test_netplan_makes_of_it_what_is_meant(told: Callable[..., Path]) -> None:
+    root = told("netplan")
+    assert (root / "etc/netplan/60-ims.yaml").stat().st_mode & 0o777 == 0o600
+    assert "netplan apply" in commands(root)
+    try:
+        tree = unpacked("netplan", "netplan.io", "libnetplan0")
+    except (OSError, subprocess.SubprocessError) as error:
+        pytest.skip(f"Debian's netplan cannot be had: {error}")
+    (root / "etc/netplan/50-other.yaml").unlink()
+    libraries = tree / "usr/lib/x86_64-linux-gnu"
+    done = subprocess.run(
+        [next(tree.rglob("netplan/generate")), "--root-dir", root],
+        env=os.environ | {"LD_LIBRARY_PATH": str(libraries)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    made = "\n".join(p.read_text() for p in (root / "run/systemd/network").glob("*.network"))
+    for line in (
+        *("Address=192.0.2.10/24", "Address=2001:db8::10/64", "DHCP=ipv4"),
+        *("Destination=0.0.0.0/0", "Gateway=192.0.2.1", "Destination=::/0", "Gateway=2001:db8::1"),
+        *("DNS=192.0.2.53", "DNS=2001:db8::53", "Domains=example.org example.com", "Metric=100"),
+    ):
+        assert line in made.splitlines()
+
+
+def test_ifupdown_makes_of_it_what_is_meant(told: Callable[..., Path]) -> None:
+    root = told("ifupdown")
+    interfaces = root / "etc/network/interfaces"
+    assert (root / "etc/network/interfaces.before-ims").read_text() == "auto eth9\n"
+    assert {"ifup testnic0", "ifup testnic1"} <= set(commands(root))
+    assert "nameserver 192.0.2.53" in (root / "etc/resolv.conf").read_text()
+    try:
+        tree = unpacked("ifupdown", "ifupdown")
+    except (OSError, subprocess.SubprocessError) as error:
+        pytest.skip(f"Debian's ifupdown cannot be had: {error}")
+    ifquery = tree / "sbin/ifquery"
+    listed = run(ifquery, "--no-scripts", "-i", interfaces, "--list", "-a").decode().split()
+    assert listed == ["lo", "testnic0", "testnic1"]
+    shown = run(ifquery, "-i", interfaces, "testnic0").decode()
+    for line in ("address: 192.0.2.10", "netmask: 255.255.255.0", "gateway: 192.0.2.1",
+                 "address: 2001:db8::10", "netmask: 64", "gateway: 2001:db8::1",
+                 "metric: 100"):  # fmt: skip
+        assert line in [text.replace("\t", " ") for text in shown.splitlines()]
+
+
+def test_a_card_that_is_not_there_fails_the_item(shell: list[str], tmp_path: Path) -> None:
+    program = tmp_path / "ims-context"
+    program.write_bytes(guest.program())
+    root = write_files(tmp_path / "root", SYSTEM | MANAGERS["ifupdown"])
+    (root / "sbin/ifup").chmod(0o755)
+    cards = (Interface(mac="52:54:00:00:00:99"),)
+    files = render(replace(contexts.small(), interfaces=cards))
+    medium = write_files(tmp_path / "medium", {**files, "ims.nonce": b"n\n"})
+    subprocess.run([*shell, program, "--root", root, "--medium", medium], check=False)
+    receipt = parse_receipt((root / "run/ims/receipt").read_bytes())
+    assert receipt
+    said = {item.name: item.message for item in receipt.items if not item.ok}
+    assert said == {"network": "no network card has the address 52:54:00:00:00:99"}
+    assert (root / "etc/network/interfaces").read_bytes() == b"auto eth9\n", "left as it was"
+
+
+def test_what_was_there_is_kept_once(told: Callable[..., Path]) -> None:
+    told("ifupdown")
+    root = told("ifupdown", Interface(mac=contexts.MAC))
+    text = (root / "etc/network/interfaces").read_text()
+    # The second run began with what the test wrote anew; the first copy is of the same.
+    assert (root / "etc/network/interfaces.before-ims").read_text() == "auto eth9\n"
+    assert "iface testnic0 inet dhcp" in text
+    assert "testnic1" not in text
+
+
+def test_networkmanager_is_told_by_files_of_ours_alone(told: Callable[..., Path]) -> None:
+    root = told("networkmanager")
+    folder = root / "etc/NetworkManager/system-connections"
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "ims-0.nmconnection", "ims-1.nmconnection", "other.nmconnection",
+    ]  # fmt: skip
+    assert {p.stat().st_mode & 0o777 for p in folder.glob("ims-*")} == {0o600}
+    first, second = configparser.ConfigParser(), configparser.ConfigParser()
+    first.read(folder / "ims-0.nmconnection")
+    second.read(folder / "ims-1.nmconnection")
+    assert first["ethernet"]["mac-address"] == contexts.MAC
+    assert dict(first["ipv4"]) == {
+        "address1": "192.0.2.10/24", "gateway": "192.0.2.1", "route-metric": "100",
+        "dns": "192.0.2.53;", "dns-search": "example.org;example.com;", "method": "manual",
+    }  # fmt: skip
+    assert first["ipv6"]["address1"] == "2001:db8::10/64"
+    assert first["ipv6"]["method"] == "manual"
+    assert (second["ipv4"]["method"], second["ipv6"]["method"]) == ("auto", "auto")
+    assert "nmcli connection up ims-0" in commands(root)
+    told("networkmanager", Interface(mac=contexts.MAC))
+    assert not (folder / "ims-1.nmconnection").exists(), "what is no longer wanted goes"
+    assert (folder / "other.nmconnection").exists()
+
+
+def test_networkd_is_told_by_files_of_ours_alone(told: Callable[..., Path]) -> None:
+    root = told("networkd")
+    folder = root / "etc/systemd/network"
+    first = (folder / "05-ims-0.network").read_text().splitlines()
+    for line in (
+        *(f"MACAddress={contexts.MAC}", "Address=192.0.2.10/24", "Address=2001:db8::10/64"),
+        *("DNS=192.0.2.53", "Domains=example.org example.com", "Gateway=192.0.2.1"),
+        *("Gateway=2001:db8::1", "Metric=100"),
+    ):
+        assert line in first
+    assert "DHCP=yes" in (folder / "05-ims-1.network").read_text()
+    assert "networkctl reload" in commands(root)
+    told("networkd", Interface(mac=contexts.MAC))
+    assert sorted(p.name for p in folder.iterdir()) == ["05-ims-0.network", "80-other.network"]
+
+
+def test_a_machine_without_a_manager_is_set_directly(shell: list[str], tmp_path: Path) -> None:
+    program, root = tmp_path / "ims-context", write_files(tmp_path / "root", SYSTEM)
+    program.write_bytes(guest.program())
+    files = render(replace(contexts.small(), interfaces=CARDS))
+    medium = write_files(tmp_path / "medium", {**files, "ims.nonce": b"n\n"})
+    run(*shell, program, "--root", root, "--medium", medium)
+    assert "ip addr add 192.0.2.10/24 dev testnic0" in commands(root)
+    assert not list(root.glob("etc/n*"))
