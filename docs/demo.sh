@@ -31,6 +31,9 @@ run ims metrics demo --provider kvm
 printf 'hostname; ip -4 addr show eth0\n' | run ims console-vm demo --provider kvm
 echo
 
+say 'The same guest told something else while it runs, and what it answers'
+run ims update-context demo --provider kvm --set motto='still alive'
+
 say 'Try it yourself'
 cat >&2 <<'END'
   . .venv/bin/activate

@@ -1,18 +1,20 @@
 """What stands for a guest: it reads its medium at start, and answers at once.
 
-It understands the layout ``bootparams``, as IMS' own guest program does, and like that one it
-computes the digest from the bytes it read.
+It understands the layout ``bootparams``, as IMS' own guest program does, and answers as guests of
+cloud-init do for theirs; like those it computes the digest from the bytes it read.
 """
 
 from __future__ import annotations
 
 import io
 import json
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ims_bootparams.digest import NONCE_FILE, digest_of
 from ims_bootparams.layouts.bootparams import CONF_FILE, parse
+from ims_bootparams.layouts.cloud_init.data import CHECKS_FILE
 from ims_core.errors import ImsError
 from ims_core.models import Address, ItemResult, Receipt
 
@@ -51,16 +53,22 @@ def boot(
         files = read_medium(seed) if carrier.is_medium else read_values(seed)
     except _unreadable() as error:
         return Answer(None, (*console, f"{name}: cannot read its context: {error}"))
-    if CONF_FILE not in files:
+    known = next((file for file in (CONF_FILE, CHECKS_FILE) if file in files), "")
+    if not known:
         return Answer(None, (*console, f"{name}: no {CONF_FILE} on the medium, nothing to apply"))
     if behaviour == "bad-digest":
-        files[CONF_FILE] = bytes([files[CONF_FILE][0] ^ 1]) + files[CONF_FILE][1:]
+        files[known] = bytes([files[known][0] ^ 1]) + files[known][1:]
+    values: Mapping[str, str] = {}
     try:
-        values = parse(files[CONF_FILE])
-    except ImsError as error:
-        values, items = {}, [ItemResult(CONF_FILE, ok=False, message=str(error))]
+        if known == CONF_FILE:
+            values = parse(files[CONF_FILE])
+            names = list(_items(values))
+        else:
+            names = [shlex.split(line)[2] for line in files[CHECKS_FILE].decode().splitlines()]
+    except (ImsError, ValueError, IndexError) as error:
+        items = [ItemResult(known, ok=False, message=str(error))]
     else:
-        items = [ItemResult(item, ok=True) for item in _items(values)]
+        items = [ItemResult(item, ok=True) for item in names]
     if behaviour == "failed-item":
         items[-1] = ItemResult(items[-1].name, ok=False, message="the pool's settings say so")
     console += [f"{name}: {item.name}: {item.message or 'ok'}" for item in items]

@@ -19,7 +19,7 @@ from ims_core.errors import (
     ImsError,
     InvalidError,
 )
-from ims_core.models import State
+from ims_core.models import Context, State
 from tests.fake.pools import SIZE, TEMPLATE, contents
 
 if TYPE_CHECKING:
@@ -134,12 +134,13 @@ def test_a_guest_that_does_not_answer_well_is_not_ready(
 
 def test_nobody_waits_for_an_answer_that_cannot_come(connect: Connect, pool: Path) -> None:
     before = contents(pool)
+    raw = Context(user_data=b"#!/bin/sh\n")
     with pytest.raises(InvalidError) as caught:
-        connect().create_vm("web01", layout="nocloud", wait="ready")
+        connect().create_vm("web01", layout="opennebula", context=raw, wait="ready")
     assert caught.value.code == "wait-impossible"
     assert contents(pool) == before
-    vm = connect().create_vm("web01", layout="nocloud")
-    assert connect().show_vm(vm.name).receipt is None
+    vm = connect().create_vm("web01", layout="nocloud", context=raw, wait="ready")
+    assert vm.receipt is not None, "its vendor-data answers whatever the user-data is"
 
 
 def test_a_guest_that_ignores_the_request_keeps_running(connect: Connect) -> None:

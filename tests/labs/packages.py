@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 GUEST = (
     "busybox-static",
     "dosfstools",
+    "e2fsprogs",
     "kmod",
     "mtools",
     "qemu-utils",

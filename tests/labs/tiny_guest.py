@@ -2,8 +2,9 @@
 
 ``python3 -m tests.labs.tiny_guest`` prints the path of its qcow2 image. It boots by
 BIOS in 128 MB on every hypervisor that we drive, reads its context, writes
-``ims-guest: ready`` on the console and gives a shell there. Its root file system is
-in memory; nothing that is done in it lasts. No root and no mount is needed to build it.
+``ims-guest: ready`` on the console and gives a shell there. Its programs are in memory; /etc,
+/home, /root and /var are on its disk and outlast a boot. No root and no mount is needed to build
+it.
 """
 
 # ruff: noqa: T201 - this is a command; printing is how it answers
@@ -36,9 +37,10 @@ _BUILDERS = tuple(
     _HERE / name for name in ("tiny_guest.py", "newc.py", "kernel.py", "bios_disk.py")
 )
 # What gets into the image, or makes it; others of the packages only carry the work out.
-_TOOLS = ("busybox-static", "qemu-utils", *bios_disk.TOOLS)
+_TOOLS = ("busybox-static", "e2fsprogs", "qemu-utils", *bios_disk.TOOLS)
 
 _PARTITION_SIZE = 31 * 1024 * 1024
+_STATE_SIZE = "12M"
 
 # Where the files of the folder guest/ stand in the guest.
 _PLACES = {
@@ -61,7 +63,7 @@ _TEXTS = {
     "etc/profile": "export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root PS1='ims-guest# '\ncd\n",
 }
 _DIRECTORIES = (
-    *("dev", "home", "mnt", "media", "opt", "proc", "run", "sys", "tmp"),
+    *("dev", "home", "mnt", "mnt/state", "media", "opt", "proc", "run", "sys", "tmp"),
     *("usr/local/bin", "var/lib", "var/log", "var/tmp"),
 )
 
@@ -88,13 +90,16 @@ def _build(boot: Path, work: Path) -> None:
     progress("tiny guest: building its disk")
     shutil.copyfile(boot / "vmlinuz", work / "vmlinuz")
     (work / "initrd.gz").write_bytes(gzip.compress(_initramfs(boot), mtime=0))
-    config, partition, raw = (work / name for name in ("syslinux.cfg", "partition", "tiny.raw"))
+    config, partition, state, raw = (
+        work / name for name in ("syslinux.cfg", "partition", "state", "tiny.raw")
+    )
     config.write_text(bios_disk.syslinux_config(KERNEL_LINE))
     files = {"vmlinuz": work / "vmlinuz", "initrd": work / "initrd.gz", config.name: config}
     bios_disk.boot_partition(partition, _PARTITION_SIZE, files)
-    bios_disk.write_disk(raw, [partition])
+    run("mke2fs", "-q", "-t", "ext4", "-O", "^metadata_csum", "-L", "STATE", state, _STATE_SIZE)
+    bios_disk.write_disk(raw, [partition, state])
     run("qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", raw, work / "tiny.qcow2")
-    for path in (config, partition, raw):
+    for path in (config, partition, state, raw):
         path.unlink()
 
 
