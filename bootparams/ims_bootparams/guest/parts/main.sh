@@ -62,10 +62,9 @@ send_receipt() {
 apply() {
     take_lock 300 || { say "another run takes too long" && return 1; }
     trap 'rm -rf "$copy"' EXIT
-    looked=$(seen_now)
     printf '%s %s\n' "$carrier" "$device" >"$run/carrier"
+    seen_now >"$run/seen" # before it is read, so that what changes meanwhile is noticed
     read_carrier || { say "the context cannot be read" && release_lock && return 1; }
-    printf '%s\n' "$looked" >"$run/seen"
     digest=$(digest_of "$copy")
     : >"$run/results"
     item bootparams check_conf "$copy/bootparams.conf"

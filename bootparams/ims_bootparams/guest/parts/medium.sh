@@ -45,9 +45,13 @@ read_device() { # of $device
     return 1
 }
 
-# The volume's own numbers are in it, which no two deliveries share.
+# The volume's own numbers are in it, which no two deliveries share. Nothing while there is no medium.
 device_fingerprint() { # of $device
-    dd if="$device" bs=4096 count=9 2>/dev/null | sha256sum
+    sum=$(dd if="$device" bs=4096 count=9 2>/dev/null | sha256sum)
+    case $sum in
+    e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855*) ;; # of nothing
+    *) echo "$sum" ;;
+    esac
 }
 
 # Like ims_bootparams.digest.digest_of.
