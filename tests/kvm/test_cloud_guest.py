@@ -7,6 +7,7 @@ printed proves as well that the script ran. A boot takes one to two minutes unde
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import time
 from typing import TYPE_CHECKING
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.lab_kvm
 
-TEMPLATE = "debian12-under-test"
+TEMPLATE = f"debian12-under-test-{os.getpid()}"  # VMs of a run that was killed may hold another
 BOOT_SECONDS = "400"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl tester"
 FIRST, SECOND, LATER = "192.168.177.61", "192.168.177.62", "192.168.177.63"
@@ -57,8 +58,6 @@ def template(
         unavailable("cloud guest", error)
     directory = tmp_path_factory.mktemp("import-cloud-guest")
     with Ims(config=write_config(directory, kvm_lab), state=directory / "state") as ims:
-        if TEMPLATE in [each.name for each in ims.list_templates()]:
-            ims.delete_template(TEMPLATE)
         ims.import_template(
             str(image),
             TEMPLATE,

@@ -105,7 +105,11 @@ def test_the_receipt_of_an_earlier_start_is_not_taken_for_this_one(lab: Lab) -> 
     def without_a_guest(uuid: str, delivery: object) -> None:
         start(uuid, delivery)  # type: ignore[arg-type]
         virsh("suspend", "stale01")
-        receipt = next(v for v in lab.leftovers()["volumes"] if v.endswith(".receipt"))
+        receipt = next(
+            each
+            for each in lab.leftovers()["volumes"]
+            if each.startswith("stale01-") and each.endswith(".receipt")
+        )
         old = "\n".join(
             ["IMS-RECEIPT 1", f"digest {first.digest}", f"nonce {first.nonce}", "end", ""]
         )
