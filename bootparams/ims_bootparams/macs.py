@@ -22,7 +22,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address, ip_interface
+from ipaddress import IPv4Address
 from typing import TYPE_CHECKING
 
 from ims_core.errors import InvalidError
@@ -112,14 +112,18 @@ def mac_for(scheme: MacScheme, card: Interface, entropy: bytes) -> str:
     Raises:
         InvalidError: The card has several IPv4 addresses, or the scheme cannot say its one.
     """
-    found = [ip_interface(text).ip for text in card.addresses if ":" not in text]
-    addresses = [address for address in found if isinstance(address, IPv4Address)]
+    try:
+        addresses = [
+            IPv4Address(text.partition("/")[0]) for text in card.addresses if ":" not in text
+        ]
+        gateways = [IPv4Address(text) for text in card.gateways if ":" not in text]
+    except ValueError as error:
+        raise _invalid(str(error), "Write addresses as 192.0.2.10.") from None
     if len(addresses) > 1:
         raise _invalid(
             "a MAC has room for one IPv4 address", "Give the card a MAC, or one address."
         )
     if addresses:
-        gateways = [IPv4Address(text) for text in card.gateways if ":" not in text]
         return encode(scheme, addresses[0], gateways[0] if gateways else None)
     if scheme is MacScheme.SCRIPTS and not card.addresses:
         return _text(bytes([_DHCP]) + entropy[:5])

@@ -37,7 +37,7 @@ def build_context(words: ContextWords) -> Context:
     inputs = Inputs()
     keys = tuple(key for word in words["ssh_keys"] for key in _ssh_keys(word, inputs))
     secrets = (
-        (name, inputs.read_text("--secret", path).removesuffix("\n"))
+        (name, inputs.read_secret(f"--secret {name}", path).removesuffix("\n"))
         for name, path in _pairs("--secret", words["secrets"], "KEY=FILE")
     )
     user_data = words["user_data"]
@@ -82,7 +82,7 @@ def changed(context: Context, words: ContextWords, unset: Iterable[str]) -> Cont
         context,
         hostname=new.hostname or context.hostname,
         ssh_keys=new.ssh_keys or context.ssh_keys,
-        users=_merged(context.users, new.users, "name"),
+        users=_merged_users(context.users, new.users),
         host_keys=_merged(context.host_keys, new.host_keys, "type"),
         properties={**properties, **new.properties},
         secrets={**secrets, **new.secrets},
@@ -94,7 +94,25 @@ def changed(context: Context, words: ContextWords, unset: Iterable[str]) -> Cont
 
 def _merged(old: tuple[T, ...], new: tuple[T, ...], key: str) -> tuple[T, ...]:
     """The old ones in their places, replaced where there is a new one of that name."""
+    names = [getattr(each, key) for each in new]
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidError(f"{key} {name!r} comes twice", hint="keep one of them")
     return tuple({getattr(each, key): each for each in (*old, *new)}.values())
+
+
+def _merged_users(old: tuple[User, ...], new: tuple[User, ...]) -> tuple[User, ...]:
+    """As :func:`_merged`, but what was not said of a user who is there stays."""
+    known = {user.name: user for user in old}
+    kept = tuple(
+        replace(
+            known.get(user.name, user),
+            ssh_keys=user.ssh_keys or known.get(user.name, user).ssh_keys,
+            sudo=user.sudo or known.get(user.name, user).sudo,
+        )
+        for user in new
+    )
+    return _merged(old, kept, "name")
 
 
 def _interfaces(words: ContextWords) -> Iterator[Interface]:
@@ -176,8 +194,9 @@ def _pairs(option: str, words: Iterable[str], form: str) -> Iterator[tuple[str, 
     for word in words:
         key, equals, value = word.partition("=")
         if not (key and equals and (value or form.endswith("VALUE"))):
-            # A value may be a secret that was given in the wrong way, so it is not repeated.
-            raise InvalidError(f"{option} {key!r} is not complete", hint=f"write {option} {form}")
+            # What was given may be a secret, in the wrong way, so none of it is repeated.
+            named = f" {key!r}" if equals else ""
+            raise InvalidError(f"{option}{named} is not complete", hint=f"write {option} {form}")
         yield key, value
 
 

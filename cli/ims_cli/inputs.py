@@ -52,6 +52,20 @@ class Inputs:
                 f"{option}: {path!r} is not UTF-8 text", hint="use --file for bytes"
             ) from None
 
+    def read_secret(self, option: str, path: str) -> str:
+        """As :meth:`read_text`; what should be a path is not repeated: it may be the secret."""
+        try:
+            return self.read(option, path).decode()
+        except UnicodeDecodeError:
+            problem = "the file is not UTF-8 text"
+        except InvalidError:
+            problem = "what follows the = is not the path of a readable file"
+        raise InvalidError(
+            f"{option}: {problem}",
+            code="unreadable-file",
+            hint="give the path of a file that holds the secret, or - for stdin",
+        )
+
     def _stdin(self, option: str) -> bytes:
         if self._stdin_taken_by:
             raise InvalidError(

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from ims_bootparams.redaction import redacted
 from ims_bootparams.validation import check_context
-from ims_core.errors import ImsError, InvalidError
+from ims_core.errors import ConflictError, ImsError, InvalidError
 from ims_core.models import Carrier, ShownContext, State, Wait
 from ims_core.registry import layout as load_layout
 from ims_core.service.delivery import check_wait, choose, deliver, digest_for
 from ims_core.service.events import Event, Phase
-from ims_core.service.lifecycle import OFF
+from ims_core.service.lifecycle import OFF, context_pending
 from ims_core.service.waiting import Deadline, Expected, wait_for
 from ims_core.spi import LiveContext, require
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ims_bootparams.layouts import Layout
-    from ims_core.models import VM, Context, Delivery
+    from ims_core.models import VM, Context, Delivery, Mark
     from ims_core.service.session import Session
     from ims_core.store import Intent
 
@@ -66,8 +66,10 @@ def update(
     The new context is kept before the guest is told, so whatever fails, doing it again or starting
     the VM comes to it.
     """
-    vm, mark = session.find_ours(name)
+    vm, _ = session.find_ours(name)
     with session.locks.of(vm, seconds=deadline.left):
+        vm, mark = session.find_ours(vm.uuid)  # it may have been started or stopped meanwhile
+        _refuse_unfinished(session, vm, mark)
         intent = session.intent_of(vm)
         layout = load_layout(intent.layout)
         context = _changed(intent.context, change)
@@ -83,11 +85,24 @@ def update(
     if not live:
         told = "pending until next start" if vm.state not in OFF else "takes effect at next start"
         session.report(Event(Phase.DONE, f"the context of {vm.name}: {told}"))
-        return replace(vm, pool=session.pool.name, context_pending=True)
+        pending = context_pending(vm, replace(intent, context=context))
+        return replace(vm, pool=session.pool.name, context_pending=pending)
     vm = wait_for(session, vm.uuid, wait, Expected(delivery.digest, delivery.nonce), deadline)
     done = "applied" if wait is Wait.READY else "delivered"
     session.report(Event(Phase.DONE, f"the context of {vm.name} is {done}"))
     return replace(vm, pool=session.pool.name)
+
+
+def _refuse_unfinished(session: Session, vm: VM, mark: Mark) -> None:
+    """Whoever creates it waits for the answer to what it told, and writes the mark last."""
+    if not mark.complete:
+        raise ConflictError(
+            f"VM {vm.name!r} is still being created",
+            code="vm-busy",
+            vm=vm.name,
+            pool=session.pool.name,
+            hint="try again when that is done; if it was cut short, delete the VM",
+        )
 
 
 def _changed(context: Context, change: Callable[[Context], Context]) -> Context:

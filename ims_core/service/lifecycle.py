@@ -49,10 +49,10 @@ def start(session: Session, name: str, wait: Wait, deadline: Deadline) -> VM:
             # What was set while it ran is reserved from now on instead of what it had.
             session.provider.set_addresses(vm.uuid, intent.context.interfaces)
         session.provider.start(vm.uuid, delivery)
-    expected = Expected("", "")
-    if delivery is not None:
-        expected = Expected(delivery.digest, delivery.nonce)
-        session.store.save_mark(replace(mark, digest=delivery.digest, nonce=delivery.nonce))
+        expected = Expected("", "")
+        if delivery is not None:
+            expected = Expected(delivery.digest, delivery.nonce)
+            session.store.save_mark(replace(mark, digest=delivery.digest, nonce=delivery.nonce))
     vm = wait_for(session, vm.uuid, wait, expected, deadline)
     session.report(Event(Phase.DONE, f"{vm.name} is {wait}"))
     return replace(vm, pool=session.pool.name)

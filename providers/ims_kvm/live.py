@@ -7,12 +7,13 @@ VM has a whole medium, and doing it again comes to the same end.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import libvirt
 
-from ims_core.errors import ConflictError, UnsupportedError
+from ims_core.errors import ConflictError, ImsError, UnsupportedError
 from ims_core.models import Carrier
 from ims_kvm.domain import cd_with, files_of
 from ims_kvm.mark import read_mark, write_mark
@@ -59,7 +60,11 @@ def update_seed(pool: StoragePool, domain: libvirt.virDomain, delivery: Delivery
     pool.write(new, delivery.medium)
     _insert(domain, cd_with(pool.path_of(new)))
     write_mark(domain, replace(mark, digest=delivery.digest, nonce=delivery.nonce))
-    pool.delete(old)
+    # The guest has it: what is left of the old one goes with the next update, or with the VM. And
+    # somebody else may have made that one the VM's again meanwhile.
+    with suppress(ImsError, libvirt.libvirtError):
+        if seed_of(domain, mark) != old:
+            pool.delete(old)
 
 
 def _insert(domain: libvirt.virDomain, cd: str) -> None:

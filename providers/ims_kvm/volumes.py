@@ -144,8 +144,12 @@ class StoragePool:
         self._create(_volume_xml(name, size, "raw", mode))
 
     def write(self, name: str, content: bytes) -> None:
-        """Replace the content of a raw volume."""
-        volume = self._lookup(name)
+        """Replace the content of a raw volume, which is made anew if it was lost."""
+        try:
+            volume = self._lookup(name)
+        except NotFoundError:
+            self.create_raw(name, len(content))
+            volume = self._lookup(name)
         if volume.info()[1] != len(content):
             volume.resize(len(content), libvirt.VIR_STORAGE_VOL_RESIZE_SHRINK)
         _send(volume, BytesIO(content), len(content), lambda _done, _total: None)

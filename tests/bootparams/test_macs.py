@@ -66,5 +66,8 @@ def test_a_card_s_mac() -> None:
     assert mac_for(SCRIPTS, Interface(), b"abcdef") == "0a:61:62:63:64:65"
     assert mac_for(GUIDE, Interface(), b"abcdef") == ""
     assert mac_for(SCRIPTS, Interface(addresses=("2001:db8::2/64",)), b"abcdef") == ""
+    for bad in (Interface(addresses=("10.0.0.300",)), Interface(gateways=("x",))):
+        with pytest.raises(InvalidError):
+            mac_for(SCRIPTS, bad, b"abcdef")
     with pytest.raises(InvalidError, match="room for one"):
         mac_for(SCRIPTS, Interface(addresses=("10.0.0.1/8", "10.0.0.2/8")), b"")

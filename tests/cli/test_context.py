@@ -129,3 +129,24 @@ def test_a_host_key_comes_with_its_public_half(cli: Cli, tmp_path: Path) -> None
     refused = cli("create-vm", "web02", "--host-key", key, "--output", "json")
     assert (refused.status, refused.error["code"]) == (2, "invalid-value")
     assert "host_keys[0].private" in refused.error["message"]
+
+
+@pytest.mark.parametrize("word", ["db:hunter2", "hunter2", "db=hunter2", "=hunter2"])
+def test_a_secret_given_in_the_wrong_way_is_not_repeated(cli: Cli, vm: str, word: str) -> None:
+    for output in ("table", "json"):
+        result = cli("update-context", vm, "--secret", word, "--output", output)
+        assert result.status == 2
+        assert "hunter2" not in result.out + result.err
+
+
+def test_what_is_not_said_of_a_user_stays_and_twice_is_refused(cli: Cli, tmp_path: Path) -> None:
+    cli.ok("create-vm", "web01", "--user", "bob", "--ssh-key", KEY)
+    cli.ok("update-context", "web01", "--user", "bob:sudo")
+    text = conf(cli)
+    assert f"IMS_USER_0_SSH_KEYS='{KEY}'" in text
+    assert "IMS_USER_0_SUDO='yes'" in text
+    for path in ("a", "b"):
+        (tmp_path / path).mkdir()
+        (tmp_path / path / "same").write_text("#!/bin/sh\n")
+    twice = ("--script", tmp_path / "a/same", "--script", tmp_path / "b/same")
+    assert "comes twice" in cli("update-context", "web01", *twice).err

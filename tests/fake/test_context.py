@@ -10,6 +10,7 @@ import pytest
 
 from ims_bootparams.layouts.bootparams import CONF_FILE, parse
 from ims_core.errors import (
+    ConflictError,
     GuestError,
     HypervisorError,
     InvalidError,
@@ -198,3 +199,22 @@ def test_host_keys_are_told(connect: Connect) -> None:
     values = parse(connect().show_context("web01", reveal=True).files[CONF_FILE])
     assert values["IMS_HOST_KEY_1_TYPE"] == "rsa"
     assert values["IMS_HOST_KEY_0_PRIVATE"] == HOST_KEY.private
+
+
+def test_a_vm_that_is_still_being_created_is_not_told_anything_else(connect: Connect) -> None:
+    ims = connect()
+    vm = ims.create_vm("web01", wait="ready")
+    assert vm.mark is not None
+    session = ims.session()
+    session.provider.write_mark(vm.uuid, replace(vm.mark, complete=False))
+    with pytest.raises(ConflictError) as caught:
+        ims.update_context("web01", role("db"))
+    assert caught.value.code == "vm-busy"
+    session.provider.write_mark(vm.uuid, vm.mark)
+    assert ims.update_context("web01", role("db")).receipt is not None
+
+
+def test_a_change_that_changes_nothing_is_not_pending(connect: Connect) -> None:
+    ims = connect()
+    ims.create_vm("web01", layout="nocloud", wait="ready")
+    assert not ims.update_context("web01", lambda context: context).context_pending
