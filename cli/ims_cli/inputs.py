@@ -57,14 +57,16 @@ class Inputs:
         try:
             return self.read(option, path).decode()
         except UnicodeDecodeError:
-            problem = "the file is not UTF-8 text"
-        except InvalidError:
-            problem = "what follows the = is not the path of a readable file"
-        raise InvalidError(
-            f"{option}: {problem}",
-            code="unreadable-file",
-            hint="give the path of a file that holds the secret, or - for stdin",
-        )
+            problem, hint = "the file is not UTF-8 text", "use --file for bytes"
+            raise InvalidError(f"{option}: {problem}", hint=hint) from None
+        except InvalidError as error:
+            if path not in error.message:
+                raise
+            raise InvalidError(
+                f"{option}: what follows the = is not the path of a file that can be read",
+                code=error.code,
+                hint="give the path of a file that holds the secret, or - for stdin",
+            ) from None
 
     def _stdin(self, option: str) -> bytes:
         if self._stdin_taken_by:
