@@ -82,7 +82,7 @@ def test_netplan_makes_of_it_what_is_meant(told: Callable[..., Path]) -> None:
     assert (root / "etc/netplan/60-ims.yaml").stat().st_mode & 0o777 == 0o600
     assert "netplan apply" in commands(root)
     try:
-        tree = unpacked("netplan", "netplan.io", "libnetplan0")
+        tree = unpacked("netplan", "netplan.io", "libnetplan0", "libyaml-0-2")
     except (OSError, subprocess.SubprocessError) as error:
         pytest.skip(f"Debian's netplan cannot be had: {error}")
     (root / "etc/netplan/50-other.yaml").unlink()
