@@ -33,9 +33,12 @@ def test_cloud_init_reads_every_field_of_a_context(cloud_init: CloudInit, tmp_pa
     assert properties == {**context.properties, **context.secrets}
     assert seen["meta_data"]["meta"] == context.properties, "and the secrets stand in no meta data"
     assert {path: base64.b64decode(content) for path, content in seen["injected"].items()} == {
-        file.path: file.content for file in context.files
+        "/motd": b""
     }
-    assert set(seen["files"]).isdisjoint(file.path for file in context.files)
+    assert "/motd" not in seen["files"]
+    (bobs,) = [e for e in seen["config"]["write_files"] if e["path"] == context.files[0].path]
+    assert (bobs["defer"], bobs["owner"]) == (True, "root:root"), "bob is not there yet"
+    assert base64.b64decode(bobs["content"]) == context.files[0].content
     placed = seen["config"]["runcmd"][0]
     assert placed[:5] == ["sh", STEP, "files.0", "placed", context.files[0].path]
     assert placed[-2:] == ["0640", "bob:bob"]

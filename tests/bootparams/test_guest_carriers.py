@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
+import tarfile
 import time
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,7 +27,6 @@ from tests.bootparams.helpers import write_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from ims_core.models import Receipt
 
@@ -37,6 +40,7 @@ VBOX = {
 shift 2 # --nologo guestproperty
 case $1 in
 get) [ -e "$STORE/$2" ] && printf 'Value: %s\\n' "$(cat "$STORE/$2")" || echo 'No value set!' ;;
+enumerate) [ ! -e "$STORE/$3" ] || echo "Name: $3, value: x, flags: $(cat "$STORE/flags")" ;;
 set) mkdir -p "$STORE/${2%/*}" && printf %s "$3" >"$STORE/$2" ;;
 esac
 """
@@ -78,6 +82,7 @@ class Hypervisor:
 
     def tell(self, files: Mapping[str, bytes], nonce: str) -> None:
         shutil.rmtree(self.store / self.told, ignore_errors=True)
+        write_files(self.store, {"flags": b"TRANSRESET, RDONLYGUEST"})
         for key, value in to_values(files, nonce, self.limits).items():
             write_files(self.store / self.told, {key: value.encode()})
 
@@ -158,6 +163,65 @@ def test_damaged_keys_apply_nothing(machine: Hypervisor, change: dict[str, str])
     assert b"cannot be read" in machine.boot()
     assert machine.receipt() is None
     assert not (machine.root / "etc/bytes").exists()
+
+
+def test_what_a_user_of_the_guest_may_have_set_is_no_context(
+    shell: list[str], tmp_path: Path
+) -> None:
+    machine = Hypervisor(shell, tmp_path, "guest-properties")
+    machine.tell(render(CONTEXT), "n-1")
+    (machine.store / "flags").write_text("")
+    assert b"no context was found" in machine.boot()
+    assert not (machine.root / "etc/bytes").exists()
+
+
+def test_an_archive_with_a_hard_link_applies_nothing(machine: Hypervisor, tmp_path: Path) -> None:
+    secret = write_files(tmp_path, {"secret": b"IMS_FORMAT='1'\n"}) / "secret"
+    secret.chmod(0o400)
+    packed = BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        link = tarfile.TarInfo("bootparams.conf")
+        link.type, link.linkname, link.mode = tarfile.LNKTYPE, str(secret), 0o400
+        archive.addfile(link)
+    machine.tell(render(CONTEXT), "n-1")
+    value = b64encode(packed.getvalue())
+    write_files(machine.store / machine.told, {"chunks": b"1", "chunk/0000": value})
+    assert b"cannot be read" in machine.boot()
+    assert secret.stat().st_mode & 0o777 == 0o400
+    assert secret.stat().st_nlink == 1
+
+
+def test_a_first_run_that_was_ended_is_made_up_for_by_the_watcher(machine: Hypervisor) -> None:
+    hangs = Script("hangs", b"#!/bin/sh\nexec sleep 300\n")
+    after = Script("after", b"#!/bin/sh\nexit 0\n")
+    files = render(replace(CONTEXT, scripts=(hangs, after)))
+    machine.tell(files, "n-1")
+    first = machine.run("--wait", "0")
+    applied = machine.root / "var/lib/ims/applied"
+    until(lambda: applied.exists() and "it was started" in applied.read_text())
+    (script,) = descendants(first.pid, "sleep")
+    first.kill()
+    os.kill(script, signal.SIGKILL)
+    first.communicate()
+    assert machine.receipt() is None
+    watcher = machine.run("watch")
+    try:
+        until(lambda: nonce_of(machine) == "n-1")
+    finally:
+        watcher.kill()
+        watcher.communicate()
+    receipt = machine.receipt()
+    assert receipt
+    said = {item.name: item.message for item in receipt.items if not item.ok}
+    assert said == {"scripts.0": "it was started and did not end"}
+
+
+def descendants(pid: int, name: str) -> list[int]:
+    """The processes of that name below one."""
+    children = [int(each) for path in Path(f"/proc/{pid}/task").glob("*/children")
+                for each in path.read_text().split()]  # fmt: skip
+    named = [each for each in children if Path(f"/proc/{each}/comm").read_text().strip() == name]
+    return named + [each for child in children for each in descendants(child, name)]
 
 
 def test_nothing_told_is_nothing_to_do(machine: Hypervisor) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import configparser
 import os
+import shutil
 import subprocess
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -85,7 +86,8 @@ def test_netplan_makes_of_it_what_is_meant(told: Callable[..., Path]) -> None:
         tree = unpacked("netplan", "netplan.io", "libnetplan0", "libyaml-0-2")
     except (OSError, subprocess.SubprocessError) as error:
         pytest.skip(f"Debian's netplan cannot be had: {error}")
-    (root / "etc/netplan/50-other.yaml").unlink()
+    other = root / "etc/netplan/50-other.yaml"
+    other.write_text("network: {version: 2, ethernets: {ens3: {dhcp4: true}}}\n")
     libraries = tree / "usr/lib/x86_64-linux-gnu"
     done = subprocess.run(
         [next(tree.rglob("netplan/generate")), "--root-dir", root],
@@ -93,7 +95,9 @@ def test_netplan_makes_of_it_what_is_meant(told: Callable[..., Path]) -> None:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    made = "\n".join(p.read_text() for p in (root / "run/systemd/network").glob("*.network"))
+    networks = sorted(p.name for p in (root / "run/systemd/network").glob("*.network"))
+    assert networks[-1] == "10-netplan-ens3.network", "the template's own comes after ours"
+    made = "\n".join((root / "run/systemd/network" / name).read_text() for name in networks[:-1])
     for line in (
         *("Address=192.0.2.10/24", "Address=2001:db8::10/64", "DHCP=ipv4"),
         *("Destination=0.0.0.0/0", "Gateway=192.0.2.1", "Destination=::/0", "Gateway=2001:db8::1"),
@@ -122,20 +126,61 @@ def test_ifupdown_makes_of_it_what_is_meant(told: Callable[..., Path]) -> None:
         assert line in [text.replace("\t", " ") for text in shown.splitlines()]
 
 
-def test_a_card_that_is_not_there_fails_the_item(shell: list[str], tmp_path: Path) -> None:
+def test_busybox_s_ifup_makes_of_it_what_is_meant(told: Callable[..., Path]) -> None:
+    if shutil.which("busybox") is None:
+        pytest.skip("there is no busybox")
+    root = told("ifupdown", CARDS[0])
+    path = root / "etc/network/interfaces"
+    done = subprocess.run(
+        ["busybox", "ifup", "-n", "-v", "-f", "-i", path, "testnic0"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    said = done.stdout + done.stderr
+    for words in ("ip addr add 192.0.2.10/24", "ip addr add 2001:db8::10/64",
+                  "ip route add default via 192.0.2.1"):  # fmt: skip
+        assert words in said
+    help_text = subprocess.run(["busybox", "ifdown", "--help"], capture_output=True, text=True,
+                               check=False)  # fmt: skip
+    assert "-f" in help_text.stdout + help_text.stderr
+    assert "ifdown -f testnic0" in commands(root)
+
+
+@pytest.mark.parametrize(("prefix", "mask"), [(32, "255.255.255.255"), (20, "255.255.240.0"),
+                                              (1, "128.0.0.0")])  # fmt: skip
+def test_a_prefix_length_becomes_a_mask(told: Callable[..., Path], prefix: int, mask: str) -> None:
+    root = told("ifupdown", Interface(mac=contexts.MAC, addresses=(f"192.0.2.10/{prefix}",)))
+    assert f"    netmask {mask}\n" in (root / "etc/network/interfaces").read_text()
+
+
+def test_a_card_that_is_not_there_does_not_keep_the_others_back(
+    shell: list[str], tmp_path: Path
+) -> None:
+    cards = (Interface(mac="52:54:00:00:00:99"), CARDS[0])
+    root, said = failing(shell, tmp_path, cards)
+    assert said == {"network": "not there, or cannot be set: 52:54:00:00:00:99"}
+    assert "iface testnic0 inet static" in (root / "etc/network/interfaces").read_text()
+
+
+def test_no_card_at_all_leaves_everything_as_it_was(shell: list[str], tmp_path: Path) -> None:
+    root, said = failing(shell, tmp_path, (Interface(mac="52:54:00:00:00:99"),))
+    assert said == {"network": "no network card has the address 52:54:00:00:00:99"}
+    assert (root / "etc/network/interfaces").read_bytes() == b"auto eth9\n"
+
+
+def failing(
+    shell: list[str], tmp_path: Path, cards: tuple[Interface, ...]
+) -> tuple[Path, dict[str, str]]:
+    """A machine with ifupdown after it was told of cards, and what went wrong."""
     program = tmp_path / "ims-context"
     program.write_bytes(guest.program())
     root = write_files(tmp_path / "root", SYSTEM | MANAGERS["ifupdown"])
     (root / "sbin/ifup").chmod(0o755)
-    cards = (Interface(mac="52:54:00:00:00:99"),)
     files = render(replace(contexts.small(), interfaces=cards))
     medium = write_files(tmp_path / "medium", {**files, "ims.nonce": b"n\n"})
     subprocess.run([*shell, program, "--root", root, "--medium", medium], check=False)
     receipt = parse_receipt((root / "run/ims/receipt").read_bytes())
     assert receipt
-    said = {item.name: item.message for item in receipt.items if not item.ok}
-    assert said == {"network": "no network card has the address 52:54:00:00:00:99"}
-    assert (root / "etc/network/interfaces").read_bytes() == b"auto eth9\n", "left as it was"
+    return root, {item.name: item.message for item in receipt.items if not item.ok}
 
 
 def test_what_was_there_is_kept_once(told: Callable[..., Path]) -> None:
@@ -172,6 +217,23 @@ def test_networkmanager_is_told_by_files_of_ours_alone(told: Callable[..., Path]
     assert (folder / "other.nmconnection").exists()
 
 
+def test_networkmanager_permits_what_it_is_told(told: Callable[..., Path]) -> None:
+    """Of a card without IPv4 it takes nothing under [ipv4] but the word disabled."""
+    card = Interface(
+        mac=contexts.MAC,
+        addresses=("2001:db8::10/64",),
+        gateways=("2001:db8::1",),
+        nameservers=("192.0.2.53", "2001:db8::53"),
+        search=("example.org",),
+    )
+    root = told("networkmanager", card)
+    file = configparser.ConfigParser()
+    file.read(root / "etc/NetworkManager/system-connections/ims-0.nmconnection")
+    assert dict(file["ipv4"]) == {"method": "disabled"}
+    assert file["ipv6"]["dns-search"] == "example.org;"
+    assert file["ipv6"]["dns"] == "2001:db8::53;"
+
+
 def test_networkd_is_told_by_files_of_ours_alone(told: Callable[..., Path]) -> None:
     root = told("networkd")
     folder = root / "etc/systemd/network"
@@ -196,3 +258,20 @@ def test_a_machine_without_a_manager_is_set_directly(shell: list[str], tmp_path:
     run(*shell, program, "--root", root, "--medium", medium)
     assert "ip addr add 192.0.2.10/24 dev testnic0" in commands(root)
     assert not list(root.glob("etc/n*"))
+
+
+@pytest.mark.parametrize("static", [True, False])
+def test_what_the_other_method_left_on_a_card_goes(
+    shell: list[str], tmp_path: Path, static: bool
+) -> None:
+    program = tmp_path / "ims-context"
+    program.write_bytes(guest.program())
+    client = {"run/ims/dhcp.testnic0.pid": b"4711\n"}
+    root = write_files(tmp_path / "root", SYSTEM | client)
+    card = CARDS[0] if static else Interface(mac=contexts.MAC)
+    files = render(replace(contexts.small(), interfaces=(card,)))
+    medium = write_files(tmp_path / "medium", {**files, "ims.nonce": b"n\n"})
+    run(*shell, program, "--root", root, "--medium", medium)
+    said = commands(root)
+    begun = said.index("ip link set testnic0 up")
+    assert said[begun + 1 : begun + 3] == ["kill 4711", "ip addr flush dev testnic0 scope global"]

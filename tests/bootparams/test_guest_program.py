@@ -206,6 +206,7 @@ def test_cards_are_matched_by_mac_and_configured(machine: Machine) -> None:
         "ip route replace default via 192.0.2.1 dev testnic0 metric 100",
         "ip -6 route replace default via fe80::1 dev testnic0 metric 100",
         "ip link set testnic1 up",
+        "ip addr flush dev testnic1 scope global",
         f"udhcpc -i testnic1 -n -t 10 -T 1 -p {run}/dhcp.testnic1.pid",
     ]
     assert machine.text("etc/resolv.conf").splitlines() == [
@@ -335,8 +336,63 @@ def test_root_follows_no_link_that_a_user_laid(machine: Machine) -> None:
     ssh.rmdir()
     ssh.symlink_to(target)
     receipt = machine.boot_with(replace(contexts.small(), users=(User("old", ("ssh-rsa X",)),)))
-    assert results(receipt)["users.0"] == "/home/old/.ssh/authorized_keys is a symbolic link"
+    assert results(receipt)["users.0"] == "/home/old/.ssh is a symbolic link"
     assert not list(target.iterdir())
+
+
+def test_root_reads_and_writes_no_keys_by_a_user_s_link(machine: Machine) -> None:
+    secret = write_files(machine.root, {"secret": b"root:hash\n"}) / "secret"
+    keys = machine.root / "home/old/.ssh/authorized_keys"
+    keys.unlink()
+    keys.symlink_to(secret)
+    receipt = machine.boot_with(replace(contexts.small(), users=(User("old", ("ssh-rsa X",)),)))
+    assert results(receipt)["users.0"] == "/home/old/.ssh/authorized_keys is a symbolic link"
+    assert keys.is_symlink()
+    assert secret.read_bytes() == b"root:hash\n"
+
+
+def test_mode_and_owner_are_set_where_only_root_can_be(machine: Machine) -> None:
+    """Else the user whose directory it is could lay a link between two steps."""
+    if "busybox" in machine.shell[0]:
+        pytest.skip("busybox takes its own chmod, not the one of this test")
+    spy = 'case $2 in ./*) stat -c "%a %u" . ;; esac >>"$0.seen"\nexec /bin/chmod "$@"\n'
+    write_files(machine.root, {"fake-bin/chmod": f"#!/bin/sh\n{spy}".encode()})
+    (machine.root / "fake-bin/chmod").chmod(0o755)
+    context = replace(contexts.small(), users=(User("old", ("ssh-rsa X",)),),
+                      files=(File("/home/old/conf", b"x", 0o644, "old:old"),))  # fmt: skip
+    assert set(results(machine.boot_with(context)).values()) == {"ok"}
+    assert set(machine.text("fake-bin/chmod.seen").splitlines()) == {f"700 {os.geteuid()}"}
+    assert machine.text("home/old/conf") == "x"
+    assert not list(machine.root.rglob(".ims-new"))
+
+
+def test_a_link_laid_where_a_file_is_made_is_not_followed(machine: Machine) -> None:
+    target = write_files(machine.root, {"target/conf": b"root's"}) / "target"
+    (machine.root / "home/old/.ims-new").symlink_to(target)
+    receipt = machine.boot_with(
+        replace(contexts.small(), files=(File("/home/old/conf", b"x"), File("/etc/other", b"y")))
+    )
+    said = results(receipt)
+    assert said["files.0"] == "/home/old/conf could not be written"
+    assert said["files.1"] == "ok"
+    assert (target / "conf").read_bytes() == b"root's"
+
+
+def test_a_file_replaces_a_link_to_a_directory_and_does_not_go_into_it(machine: Machine) -> None:
+    made = write_files(machine.root, {"target/conf": b"root's", "home/old/.ims-new/conf": b"old"})
+    (made / "home/old/link").symlink_to(made / "nowhere")
+    machine.boot_with(replace(contexts.small(), files=(File("/home/old/link", b"x"),)))
+    assert not (made / "home/old/link").is_symlink()
+    assert (made / "home/old/link").read_bytes() == b"x"
+
+
+def test_who_was_the_default_user_before_has_its_keys_no_longer(machine: Machine) -> None:
+    context = replace(contexts.small(), ssh_keys=("ssh-ed25519 DEF",), default_user="old")
+    machine.boot_with(context)
+    assert "DEF" in machine.text("home/old/.ssh/authorized_keys")
+    machine.boot_with(replace(context, default_user="root"), "n-2")
+    assert machine.text("home/old/.ssh/authorized_keys") == "ssh-rsa OLD own key\n"
+    assert "DEF" in machine.text("root/.ssh/authorized_keys")
 
 
 def test_scripts_run_in_order_after_everything_else_with_a_clean_environment(
@@ -472,10 +528,17 @@ def test_what_a_context_left_out_or_changed_is_applied_anew_by_a_later_one(
     assert machine.text("count").split() == ["one", "one"]
 
 
-#: Takes the machine down: the program's shell is the parent of the subshell that runs the item.
+#: Takes the machine down: every shell above that runs the program, the outermost first.
 KILL = b"""
-read -r _ _ _ parent _ <"/proc/$PPID/stat"
-kill -9 "$parent" "$PPID"
+pid=$PPID victims=
+while :; do
+    case $(tr '\\000' ' ' <"/proc/$pid/cmdline") in
+    *--medium*) victims="$pid $victims" ;;
+    *) [ -z "$victims" ] || break ;;
+    esac
+    read -r _ _ _ pid _ <"/proc/$pid/stat"
+done
+kill -9 $victims
 """
 
 

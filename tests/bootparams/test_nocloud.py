@@ -301,8 +301,16 @@ def test_an_alias_bomb_is_passed_on_and_not_unfolded() -> None:
     assert render(replace(contexts.small(), user_data=raw))["user-data"] == raw
 
 
-def test_nothing_is_added_to_what_is_a_message_already() -> None:
-    raw = b"Content-Type: multipart/mixed; boundary=x\nMIME-Version: 1.0\n\n--x--\n"
+MESSAGE = b"Content-Type: multipart/mixed; boundary=x\nMIME-Version: 1.0\n\n--x--\n"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [MESSAGE, gzip.compress(MESSAGE, mtime=0), b"From nobody Sat Nov 21\n" + MESSAGE,
+     gzip.compress(MESSAGE + b"x" * 100_000, mtime=0)],
+    ids=["plain", "gzip", "mbox", "large"],
+)  # fmt: skip
+def test_nothing_is_added_to_what_is_a_message_already(raw: bytes) -> None:
     context = replace(contexts.small(), user_data=raw)
     assert render(context)["user-data"] == raw
     with pytest.raises(InvalidError, match=r"context\.user_data: .*MIME"):
@@ -325,3 +333,31 @@ def test_the_layout_says_how_it_is_found_and_that_it_always_answers() -> None:
     assert (LAYOUT.name, LAYOUT.label, LAYOUT.live) == ("nocloud", "cidata", False)
     assert LAYOUT.answers(contexts.small())
     assert LAYOUT.answers(replace(contexts.small(), user_data=b"raw"))
+
+
+def test_root_as_the_default_user_keeps_its_password_and_keys() -> None:
+    root = User("root", ("ssh-ed25519 R",), contexts.HASH)
+    config = yaml.safe_load(render(replace(contexts.small(), default_user="root", users=(root,)))
+                            ["user-data"])  # fmt: skip
+    assert config["disable_root"] is False
+    (described,) = config["users"][1:]
+    assert described["name"] == "root"
+    assert described["hashed_passwd"] == contexts.HASH
+    assert described["ssh_authorized_keys"] == ["ssh-ed25519 R"]
+
+
+def test_files_of_any_owner_are_made_and_wait_for_the_users_where_they_must() -> None:
+    """cloud-init 22.4 knows no owner by number, so the step sets them."""
+    context = replace(
+        contexts.small(),
+        files=(File("/a", b"", owner="1000:1000"), File("/b", b"", owner="bob"),
+               File("/home/bob/c", b""), File("/d", b"")),
+    )  # fmt: skip
+    config = yaml.safe_load(render(context)["user-data"])
+    entries = {entry["path"]: entry for entry in config["write_files"]}
+    assert {entry["owner"] for entry in entries.values()} == {"root:root"}
+    waiting = {path for path, entry in entries.items() if entry.get("defer")}
+    assert waiting == {"/a", "/b", "/home/bob/c"}
+    assert [command[-1] for command in config["runcmd"]] == [
+        "1000:1000", "bob", "root:root", "root:root",
+    ]  # fmt: skip

@@ -89,7 +89,7 @@ def test_cloud_init_asks_dhcp_by_itself_when_nothing_is_told(
 @pytest.mark.parametrize(
     ("cards", "index"),
     [
-        ((replace(STATIC, addresses=("192.0.2.10/24", "192.0.2.11/24")),), 0),
+        ((replace(STATIC, addresses=("192.0.2.10/24", "192.0.2.11/24"), gateways=()),), 0),
         ((replace(STATIC, addresses=("2001:db8::1/64", "2001:db8::2/64"), gateways=()),), 0),
         ((replace(STATIC, addresses=("2001:db8::1/64",), gateways=()),), 0),
         ((STATIC, Interface(mac=contexts.DHCP_MAC)), 1),
@@ -178,3 +178,26 @@ def test_its_start_script_runs_each_script_once_whoever_was_first(tmp_path: Path
 
 def test_the_layout_says_how_it_is_found() -> None:
     assert (LAYOUT.name, LAYOUT.label, LAYOUT.live) == ("opennebula", "CONTEXT", False)
+
+
+def test_a_variable_beside_which_nothing_could_be_started_is_refused() -> None:
+    fits = replace(full(), files=(), scripts=(), properties={"a": "x" * 60_000})
+    assert LAYOUT.render(fits)
+    with pytest.raises(InvalidError, match="USER_DATA would have") as caught:
+        LAYOUT.render(replace(fits, properties={"a": "x" * 110_000}))
+    assert caught.value.code == "context-too-large"
+
+
+def test_a_variable_that_just_fits_lets_programs_be_started(tmp_path: Path) -> None:
+    def with_secret(size: int) -> Context:
+        return replace(contexts.small(), user_data=b"x" * size)
+
+    size = 90_000
+    while True:  # the largest that is let pass
+        try:
+            files = LAYOUT.render(with_secret(size))
+        except InvalidError:
+            break
+        size += 3
+    write_files(tmp_path, files)
+    run("sh", "-c", f"set -a; . '{tmp_path}/context.sh'; exec /bin/true")

@@ -94,6 +94,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (network(gateways=("192.0.2.1/24",)), "context.interfaces[0].gateways[0]"),
     (network(gateways=("fe80::1%eth0",)), "context.interfaces[0].gateways[0]"),
     (network(gateways=("192.0.2.1", "192.0.2.2")), "context.interfaces[0].gateways[1]"),
+    (network(gateways=("192.0.2.1", "fe80::1")), "context.interfaces[0].gateways[1]"),
     (network(addresses=(), gateways=("192.0.2.1",)), "context.interfaces[0].gateways[0]"),
     (network(nameservers=("192.0.2.1", "dns")), "context.interfaces[0].nameservers[1]"),
     (network(search=("example.org", "a b")), "context.interfaces[0].search[1]"),

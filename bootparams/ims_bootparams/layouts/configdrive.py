@@ -7,7 +7,7 @@
         network_data.json
         user_data            cloud-config of ours, or the user's
         vendor_data.json     makes the guest answer
-    openstack/content/0000   contents of files
+    openstack/content/0000   contents of files, but for those in the users' homes
     ec2/latest/              and ec2/2009-04-04/
         meta-data.json, user-data
 
@@ -24,6 +24,7 @@ from ipaddress import ip_interface
 from typing import TYPE_CHECKING, Any
 
 from ims_bootparams.layouts import Layout
+from ims_bootparams.layouts.cloud_init.config import needs_users
 from ims_bootparams.layouts.cloud_init.data import (
     CHECKS_FILE,
     expectations,
@@ -37,7 +38,7 @@ from ims_core.models import Carrier
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from ims_core.models import Context, Interface
+    from ims_core.models import Context, File, Interface
 
 __all__ = ["LAYOUT", "render"]
 
@@ -59,7 +60,7 @@ def render(context: Context) -> Mapping[str, bytes]:
         InvalidError: The context cannot be right; the message names the field.
     """
     check_renderable(context)
-    data = user_data(context, own_config(context, files=False))
+    data = user_data(context, own_config(context, all_files=False))
     vendor = vendor_data(context, LABEL).decode("ascii")
     openstack = {
         "meta_data.json": _json(_meta_data(context)),
@@ -72,13 +73,18 @@ def render(context: Context) -> Mapping[str, bytes]:
     return {
         **{f"openstack/{v}/{name}": each for v in _OPENSTACK for name, each in openstack.items()},
         **{f"ec2/{v}/{name}": each for v in _EC2 for name, each in ec2.items()},
-        **{f"openstack{_content(i)}": file.content for i, file in enumerate(context.files)},
+        **{f"openstack{_content(i)}": file.content for i, file in _contents(context)},
         CHECKS_FILE: expectations(context),
     }
 
 
 def _content(index: int) -> str:
     return f"/content/{index:04}"
+
+
+def _contents(context: Context) -> Iterator[tuple[int, File]]:
+    """The files that cloud-init may write before the users are there, which is when it does."""
+    return ((i, file) for i, file in enumerate(context.files) if not needs_users(file))
 
 
 def _meta_data(context: Context) -> dict[str, Any]:
@@ -90,11 +96,9 @@ def _meta_data(context: Context) -> dict[str, Any]:
         "public_keys": _keys(context),
         "meta": dict(context.properties),
     }
-    if context.files:
-        meta_data["files"] = [
-            {"path": file.path, "content_path": _content(index)}
-            for index, file in enumerate(context.files)
-        ]
+    files = [{"path": each.path, "content_path": _content(i)} for i, each in _contents(context)]
+    if files:
+        meta_data["files"] = files
     return meta_data
 
 

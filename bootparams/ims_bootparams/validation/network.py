@@ -83,6 +83,9 @@ def _check_gateways(
         if not addresses:
             hint = "Remove it, or give the interface static addresses."
             raise invalid(name, "DHCP tells the gateway", hint)
+        if all(gateway.version != each.version for each in addresses):
+            hint = "Remove it, or give the interface an address of that version."
+            raise invalid(name, f"the interface has no IPv{gateway.version} address", hint)
         if any(gateway == each.ip for each in addresses):
             raise invalid(name, f"{text} is the card's own address", "Give the router's.")
         # A router of IPv6 is usually known by its link-local address, which is on every link.

@@ -86,6 +86,7 @@ def stop() -> list[str]:
 
 def _start_virtlogd(others: Sequence[Process]) -> Process:
     log = directory() / "virtlogd.log"
+    Path("/run/lock").mkdir(exist_ok=True)  # for consoles; a bare container may lack it
     process = spawn("virtlogd", [_program("virtlogd")], log)
     _remember([*others, process])
     wait_until(lambda: answers(VIRTLOGD_SOCKET), process, log, _READY_SECONDS, "virtlogd answers")

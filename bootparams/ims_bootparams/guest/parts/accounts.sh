@@ -3,30 +3,43 @@ account() { # USER FIELDS
     awk -F : -v name="$1" '$1 == name { print; exit }' "$root/etc/passwd" | cut -d : -f "$2"
 }
 
-# Our keys stand between two marks, so that a key taken from the context goes away as well.
+# Our keys stand between two marks, so that a key taken from the context goes away as well. While
+# they are written the directory is root's, so that the user cannot lay a link there meanwhile.
 authorize() { # USER KEYS MARK
     home=$(account "$1" 6)
     [ -n "$home" ] || fail "there is no user $1"
-    ssh=$home/.ssh keys=$home/.ssh/authorized_keys
-    [ -n "$2" ] || [ -e "$root$keys" ] || return 0
-    # root must not follow a link that the user laid.
-    [ ! -L "$root$ssh" ] && [ ! -L "$root$keys" ] || fail "$keys is a symbolic link"
-    mkdir -p "$root$ssh"
+    [ -n "$2" ] || [ -e "$root$home/.ssh/authorized_keys" ] || return 0
+    owner=$(account "$1" 3,4)
+    mkdir -p "$root$home" && cd -P "$root$home"
+    [ -e .ssh ] || mkdir .ssh
+    enter .ssh || fail "$home/.ssh is a symbolic link"
+    own 0:0 .
+    chmod 0700 .
+    if [ -L authorized_keys ]; then
+        own "$owner" .
+        fail "$home/.ssh/authorized_keys is a symbolic link"
+    fi
     {
-        [ ! -e "$root$keys" ] ||
+        [ ! -e authorized_keys ] ||
             awk -v mark="ims $3" '$0 == "# begin " mark { mine = 1 }
-                !mine; $0 == "# end " mark { mine = 0 }' "$root$keys"
+                !mine; $0 == "# end " mark { mine = 0 }' authorized_keys
         [ -z "$2" ] || printf '# begin ims %s\n%s\n# end ims %s\n' "$3" "$2" "$3"
-    } | put "$keys" 0600 "$(account "$1" 3,4)"
-    chmod 0700 "$root$ssh"
-    own "$(account "$1" 3,4)" "$root$ssh"
+    } | (put_here authorized_keys 0600 "$owner")
+    own "$owner" .
 }
 
+# The keys are whoever's is the default user now; who was it before has them no longer.
 apply_ssh_keys() {
     user=$IMS_DEFAULT_USER # empty on a medium of before there was this key
     [ -n "$user" ] || [ ! -s "$root/etc/ims/default-user" ] ||
         read -r user <"$root/etc/ims/default-user" || : # without a line feed at the end
-    authorize "${user:-root}" "$IMS_SSH_KEYS" default
+    user=${user:-root} before=''
+    [ ! -s "$state/default-user" ] || read -r before <"$state/default-user"
+    if [ -n "$before" ] && [ "$before" != "$user" ] && [ -n "$(account "$before" 1)" ]; then
+        (authorize "$before" '' default)
+    fi
+    (authorize "$user" "$IMS_SSH_KEYS" default)
+    echo "$user" >"$state/default-user"
 }
 
 add_account() { # USER
@@ -78,7 +91,7 @@ apply_user() { # INDEX
     get "USER_$1_PASSWORD_HASH"
     [ -z "$value" ] || set_password "$user" "$value"
     get "USER_$1_SSH_KEYS"
-    authorize "$user" "$value" user
+    (authorize "$user" "$value" user) # which goes elsewhere
     get "USER_$1_SUDO"
     set_sudo "$user" "$value"
 }

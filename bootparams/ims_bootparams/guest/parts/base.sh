@@ -49,12 +49,23 @@ own() { [ -n "$root" ] || chown -h "$@"; } # OWNER PATH
 put() { # PATH MODE [OWNER]
     [ ! -d "$root$1" ] || fail "$1 is a directory"
     (umask 022 && mkdir -p "$root${1%/*}/")
-    put_new=$root${1%/*}/.ims-new
-    rm -f "$put_new"
-    (set -C && cat >"$put_new") # and never through a link that somebody put there meanwhile
-    own "${3:-0:0}" "$put_new"
-    chmod "$2" "$put_new" # after chown, which takes the set-user-ID bit away
-    mv -f "$put_new" "$root$1"
+    (cd -P "$root${1%/*}/" && put_here "${1##*/}" "$2" "${3:-0:0}") ||
+        fail "$1 could not be written"
+}
+
+# The same, in the current directory. That may be a user's own, who could lay a link there at any
+# moment, so the file is made in a directory that only root can enter; moved by its name into
+# another, it replaces a link and does not follow it.
+put_here() { # NAME MODE OWNER
+    [ -e .ims-new ] || mkdir .ims-new || return
+    enter .ims-new && [ -O . ] && chmod 0700 . && rm -f "./$1" || return
+    cat >"./$1" && own "$3" "./$1" && # chown takes the set-user-ID bit away, so chmod comes after
+        chmod "$2" "./$1" && mv -f "./$1" .. && cd .. && { rmdir .ims-new || :; }
+}
+
+# Goes into a directory of the current one, and never through a link to anywhere else.
+enter() { # NAME
+    above=$(stat -c %d:%i .) && cd -P "./$1" && [ "$(stat -c %d:%i ..)" = "$above" ]
 }
 
 # Two runs never overlap. The kernel gives the lock back when its holder ends, however that was;

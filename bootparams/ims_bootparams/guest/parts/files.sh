@@ -12,6 +12,8 @@ apply_user_data() {
     [ -z "$IMS_USER_DATA_SOURCE" ] || put /run/ims/user-data 0600 <"$copy/$IMS_USER_DATA_SOURCE"
 }
 
+script_patience=1800 # seconds that a script may take
+
 # Not from /run, which many systems mount noexec. A script knows the context by the file that
 # IMS_BOOTPARAMS names, and has nothing else of ours in its environment.
 run_script() { # INDEX
@@ -26,7 +28,10 @@ run_script() { # INDEX
     record 'failed it was started and did not end'
     system sync
     umask 022
+    bound=
+    ! command -v timeout >/dev/null || bound="timeout $script_patience"
     env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
-        IMS_BOOTPARAMS="$run/bootparams.conf" $interpreter "$root$script" >>"$log" 2>&1 ||
+        IMS_BOOTPARAMS="$run/bootparams.conf" \
+        $bound $interpreter "$root$script" >>"$log" 2>&1 ||
         fail "exit status $?; see /var/log/ims-context.log" # its own words may hold secrets
 }

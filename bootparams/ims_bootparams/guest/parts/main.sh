@@ -58,13 +58,20 @@ send_receipt() {
     done
 }
 
+# Noted only now: whatever ends a run before its receipt, the watcher begins it again.
+done_with() { # SEEN
+    printf '%s\n' "$1" >"$run/seen"
+    rm -rf "$copy"
+    release_lock
+}
+
 # What find_carrier found is read, applied and answered for.
 apply() {
     take_lock 300 || { say "another run takes too long" && return 1; }
     trap 'rm -rf "$copy"' EXIT
     printf '%s %s\n' "$carrier" "$device" >"$run/carrier"
-    seen_now >"$run/seen" # before it is read, so that what changes meanwhile is noticed
-    read_carrier || { say "the context cannot be read" && release_lock && return 1; }
+    seen=$(seen_now) # before it is read, so that what changes meanwhile is noticed
+    read_carrier || { say "the context cannot be read" && done_with "$seen" && return 1; }
     digest=$(digest_of "$copy")
     : >"$run/results"
     item bootparams check_conf "$copy/bootparams.conf"
@@ -75,8 +82,7 @@ apply() {
     fi
     write_receipt
     send_receipt
-    rm -rf "$copy"
-    release_lock
+    done_with "$seen"
     ! grep -q '^item [^ ]* failed' "$run/results" || return 1
     say "applied $(grep -c '^item ' "$run/results") items"
 }

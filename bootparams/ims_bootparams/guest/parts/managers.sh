@@ -30,7 +30,8 @@ write_netplan() {
 }
 
 netplan_card() {
-    printf '    ims%s:\n      match: {macaddress: "%s"}\n' "$card" "$mac"
+    # Of several that match a card networkd takes the one whose name sorts first.
+    printf '    00-ims%s:\n      match: {macaddress: "%s"}\n' "$card" "$mac"
     if [ "$method" = dhcp ]; then
         printf '      dhcp4: true\n'
     else
@@ -74,6 +75,10 @@ networkmanager_family() { # ipv4|ipv6 PATTERN
     for address in $addresses; do
         case $address in $2) count=$((count + 1)) && echo "address$count=$address" ;; esac
     done
+    if [ "$count" -eq 0 ] && [ "$1" = ipv4 ] && [ "$method" != dhcp ]; then
+        echo method=disabled # which permits nothing else
+        return
+    fi
     for gateway in $gateways; do
         case $gateway in $2) printf 'gateway=%s\nroute-metric=%s\n' "$gateway" $((100 + card)) ;; esac
     done
@@ -81,14 +86,8 @@ networkmanager_family() { # ipv4|ipv6 PATTERN
         case $server in $2) listed=$listed$server\; ;; esac
     done
     [ -z "$listed" ] || echo "dns=$listed"
-    [ -z "$search" ] || [ "$1" = ipv6 ] || echo "dns-search=$(echo $search | tr ' ' ';');"
-    if [ "$count" -gt 0 ]; then
-        echo method=manual
-    elif [ "$1" = ipv6 ] || [ "$method" = dhcp ]; then
-        echo method=auto
-    else
-        echo method=disabled
-    fi
+    [ -z "$search" ] || echo "dns-search=$(echo $search | tr ' ' ';');"
+    [ "$count" -gt 0 ] && echo method=manual || echo method=auto
 }
 
 # systemd.network(5)
@@ -111,35 +110,45 @@ networkd_card() {
     } | put "/etc/systemd/network/05-ims-$card.network" 0644
 }
 
-# interfaces(5). What was there stays beside it: two descriptions of one card would contradict.
+# interfaces(5), in the words that Debian's ifupdown and busybox's both know. What was there stays
+# beside it: two descriptions of one card would contradict.
 write_ifupdown() {
     interfaces=/etc/network/interfaces
     grep -q '^# Written by ims-context' "$root$interfaces" ||
         cp -p "$root$interfaces" "$root$interfaces.before-ims"
+    found='' lost='' # cards that are there, and that are not; the former need the latter not
     {
         printf '# Written by ims-context; %s is as it was.\n' "$interfaces.before-ims"
         printf 'auto lo\niface lo inet loopback\n'
         each_card ifupdown_card
-    } >"$run/interfaces" # not into a pipe, where a card that is not there would fail unseen
+    } >"$run/interfaces" # not into a pipe, where this would be forgotten
+    [ -n "$found" ] || fail "no network card has the address$lost"
     put "$interfaces" 0644 <"$run/interfaces"
     set +f
     for path in "$root"/sys/class/net/*; do
         name=${path##*/}
         grep -qx "auto $name" "$root$interfaces" && [ "$name" != lo ] || continue
-        system_within 30 ifdown --force "$name" || :
-        system_within 90 ifup "$name"
+        system_within 30 ifdown -f "$name" || :
+        system_within 90 ifup "$name" || lost="$lost $name"
     done
+    [ -z "$lost" ] || fail "not there, or cannot be set:$lost"
 }
 
 ifupdown_card() {
     device=$(set +f && device_of "$mac")
-    [ -n "$device" ] || fail "no network card has the address $mac"
+    [ -n "$device" ] || { lost="$lost $mac" && return; }
+    found=yes
     printf '\nauto %s\n' "$device"
     [ "$method" != dhcp ] || printf 'iface %s inet dhcp\n' "$device"
     families=
     for address in $addresses; do
-        case $address in *:*) family=inet6 pattern='*:*' ;; *) family=inet pattern='*.*' ;; esac
-        printf 'iface %s %s static\n    address %s\n' "$device" "$family" "$address"
+        prefix=${address#*/}
+        case $address in
+        *:*) family=inet6 pattern='*:*' mask=$prefix ;;
+        *) family=inet pattern='*.*' mask=$(dotted "$prefix") ;;
+        esac
+        printf 'iface %s %s static\n    address %s\n    netmask %s\n' \
+            "$device" "$family" "${address%/*}" "$mask"
         case $families in *" $family "*) continue ;; esac # a gateway is told once
         families="$families $family "
         for gateway in $gateways; do
@@ -148,4 +157,9 @@ ifupdown_card() {
             esac
         done
     done
+}
+
+dotted() { # PREFIX-LENGTH
+    bits=$((0xffffffff << (32 - $1) & 0xffffffff))
+    echo $((bits >> 24)).$((bits >> 16 & 255)).$((bits >> 8 & 255)).$((bits & 255))
 }

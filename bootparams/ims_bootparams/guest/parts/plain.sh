@@ -4,6 +4,8 @@ apply_interface() { # INDEX
     device=$(device_of "$value")
     [ -n "$device" ] || fail "no network card has the address $value"
     system ip link set "$device" up
+    end_dhcp
+    system ip addr flush dev "$device" scope global
     get "INTERFACE_$1_METHOD"
     case $value in
     static) set_addresses "$1" ;;
@@ -13,7 +15,6 @@ apply_interface() { # INDEX
 
 set_addresses() { # INDEX
     set -f # the lists below are split at spaces, and at nothing else
-    system ip addr flush dev "$device" scope global
     get "INTERFACE_$1_ADDRESSES"
     for address in $value; do system ip addr add "$address" dev "$device"; done
     get "INTERFACE_$1_GATEWAYS"
@@ -26,10 +27,15 @@ set_addresses() { # INDEX
     done
 }
 
-# The clients stay in the background and renew the lease.
-ask_dhcp() {
+# A client of before would set its own address again. Addresses that go take their routes along.
+end_dhcp() {
     pid=$run/dhcp.$device.pid
     [ ! -s "$pid" ] || system kill "$(cat "$pid")" || :
+    rm -f "$pid"
+}
+
+# The clients stay in the background and renew the lease.
+ask_dhcp() {
     if [ -n "$root" ] || command -v udhcpc >/dev/null; then
         system udhcpc -i "$device" -n -t 10 -T 1 -p "$pid"
     elif command -v dhclient >/dev/null; then

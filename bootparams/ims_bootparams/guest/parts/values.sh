@@ -27,9 +27,16 @@ values_are_there() { # by $carrier
     esac
 }
 
+# In many guests any user may set a guest property, but not one that the host made read-only.
+values_are_the_hosts() { # by $carrier
+    [ "$carrier" != guest-properties ] ||
+        VBoxControl --nologo guestproperty enumerate --patterns /IMS/Context/nonce 2>/dev/null |
+        grep -q '[Ff]lags:.*RDONLYGUEST'
+}
+
 find_values() { # gives $carrier
     for carrier in xenstore guest-properties; do
-        values_are_there && [ -n "$(get_value nonce)" ] && return
+        values_are_there && [ -n "$(get_value nonce)" ] && values_are_the_hosts && return
     done
     carrier=
     return 1
@@ -41,6 +48,7 @@ unpack() { # ARCHIVE
     ! grep -qv '^[A-Za-z0-9._/-]*$' "$run/names" || return 1
     ! grep -Eq '^/|(^|/)\.\.?(/|$)' "$run/names" || return 1
     ! grep -qv '^-' "$run/kinds" || return 1
+    ! grep -Eq ' (->|link to) ' "$run/kinds" || return 1 # a hard link, to some a plain file
     rm -rf "$copy"
     mkdir -p "$copy" && tar -xf "$1" -C "$copy" && chmod -R u+rwX "$copy"
 }

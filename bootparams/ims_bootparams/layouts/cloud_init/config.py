@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ims_core.models import Context, File
 
-__all__ = ["PROPERTIES_FILE", "STEP", "identity", "steps", "written"]
+__all__ = ["PROPERTIES_FILE", "STEP", "identity", "needs_users", "steps", "written"]
 
 PROPERTIES_FILE = "/etc/ims/properties.json"
 """In the guest: properties and secrets as one JSON object, for root only."""
@@ -40,16 +40,26 @@ def identity(context: Context) -> dict[str, Any]:
     return {}
 
 
-def written(context: Context, *, files: bool = True) -> dict[str, Any]:
+def needs_users(file: File) -> bool:
+    """Whether a file must wait until the users are there.
+
+    It does if it is one's, or in a home that would otherwise be made before its user.
+    """
+    return file.owner not in _ROOTS or file.path.startswith("/home/")
+
+
+def written(context: Context, *, all_files: bool = True) -> dict[str, Any]:
     """All that the modules make; empty if there is nothing to be made.
 
     Args:
         context: Valid.
-        files: Whether the contents of the context's files are in it; otherwise the layout
-            delivers them in a way of its own.
+        all_files: Whether the contents of all files of the context are in it; otherwise those of
+            the files that need users, and the layout delivers the others in a way of its own.
     """
     config: dict[str, Any] = {}
-    others = [user for user in context.users if user.name != context.default_user]
+    # root is never the one that `user` describes (see identity).
+    described = {context.default_user} - {"root"}
+    others = [user for user in context.users if user.name not in described]
     if others:
         config["users"] = ["default", *map(_user, others)]
     if context.host_keys:
@@ -58,7 +68,7 @@ def written(context: Context, *, files: bool = True) -> dict[str, Any]:
             for key in context.host_keys
             for half, text in (("private", key.private), ("public", key.public))
         }
-    entries = [_written(file) for file in context.files] if files else []
+    entries = [_written(file) for file in context.files if all_files or needs_users(file)]
     if context.properties or context.secrets:
         values = {**context.properties, **context.secrets}
         text = json.dumps(values, indent=1) + "\n"
@@ -100,17 +110,16 @@ def _user(user: User) -> dict[str, Any]:
 
 
 def _written(file: File) -> dict[str, Any]:
-    entry = _entry(file.path, file.content, mode=file.mode, owner=file.owner)
-    if file.owner not in _ROOTS:
-        entry["defer"] = True  # until the users are there
-    return entry
+    """The step gives it its owner; here a number would break the module (cloud-init 22.4)."""
+    entry = _entry(file.path, file.content, mode=file.mode)
+    return entry | {"defer": True} if needs_users(file) else entry
 
 
-def _entry(path: str, content: bytes, *, mode: int, owner: str = "root:root") -> dict[str, Any]:
+def _entry(path: str, content: bytes, *, mode: int) -> dict[str, Any]:
     return {
         "path": path,
         "content": base64.b64encode(content).decode(),
         "encoding": "b64",
         "permissions": f"{mode:04o}",
-        "owner": owner,
+        "owner": "root:root",
     }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import zlib
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ims_bootparams.guest import cloud_init_receipt
@@ -32,7 +34,7 @@ CHECKS_FILE = "ims.checks"
 # one after the other. (cloud-init, "Merging user-data sections")
 _MERGE = "list(append)+dict(no_replace,recurse_list)+str()"
 _HEADER = b"#cloud-config"
-_MIME = (b"content-type:", b"mime-version:")
+_HEAD = 4096  # bytes in which cloud-init looks for the header of a message
 _GZIP = b"\x1f\x8b"
 _MOST_YAML = 1 << 20
 
@@ -57,7 +59,7 @@ def user_data(context: Context, config: Mapping[str, Any]) -> bytes:
     _check(given)
     if not config:
         return given
-    if given[:64].lstrip().lower().startswith(_MIME):
+    if _is_message(given):
         raise InvalidError(
             "context.user_data: it is a MIME message, so nothing can be added to it",
             hint=f"Leave out what would be added ({', '.join(config)}), or write it in there.",
@@ -66,6 +68,16 @@ def user_data(context: Context, config: Mapping[str, Any]) -> bytes:
     return multipart(
         Part(kind, given), Part("text/cloud-config", cloud_config(config), merge=_MERGE)
     )
+
+
+def _is_message(given: bytes) -> bool:
+    """Whether cloud-init would take it for a MIME message; as it judges, and what was meant so."""
+    head = given[:_HEAD]
+    if given.startswith(_GZIP):
+        with suppress(zlib.error):
+            head = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(given, _HEAD)
+    head = head.lower()
+    return b"mime-version:" in head or head.lstrip().startswith(b"content-type:")
 
 
 def cloud_config(config: Mapping[str, Any]) -> bytes:
@@ -107,9 +119,9 @@ def _expected(context: Context) -> Iterator[tuple[str, ...]]:
         yield "step", name
 
 
-def own_config(context: Context, *, files: bool = True) -> dict[str, Any]:
+def own_config(context: Context, *, all_files: bool = True) -> dict[str, Any]:
     """All that user-data of ours has to say (see :func:`~.config.written`)."""
-    config = written(context, files=files)
+    config = written(context, all_files=all_files)
     if context.user_data is None:
         config |= identity(context)
     return config
