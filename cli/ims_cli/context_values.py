@@ -37,7 +37,7 @@ def build_context(words: ContextWords) -> Context:
     inputs = Inputs()
     keys = tuple(key for word in words["ssh_keys"] for key in _ssh_keys(word, inputs))
     secrets = (
-        (name, inputs.read_secret(f"--secret {name}", path).removesuffix("\n"))
+        (name, inputs.read_text(f"--secret {name}", path, secret=True).removesuffix("\n"))
         for name, path in _pairs("--secret", words["secrets"], "KEY=FILE")
     )
     user_data = words["user_data"]
@@ -104,15 +104,14 @@ def _merged(old: tuple[T, ...], new: tuple[T, ...], key: str) -> tuple[T, ...]:
 def _merged_users(old: tuple[User, ...], new: tuple[User, ...]) -> tuple[User, ...]:
     """As :func:`_merged`, but what was not said of a user who is there stays."""
     known = {user.name: user for user in old}
-    kept = tuple(
-        replace(
-            known.get(user.name, user),
-            ssh_keys=user.ssh_keys or known.get(user.name, user).ssh_keys,
-            sudo=user.sudo or known.get(user.name, user).sudo,
+
+    def completed(user: User) -> User:
+        before = known.get(user.name, user)
+        return replace(
+            before, ssh_keys=user.ssh_keys or before.ssh_keys, sudo=user.sudo or before.sudo
         )
-        for user in new
-    )
-    return _merged(old, kept, "name")
+
+    return _merged(old, tuple(map(completed, new)), "name")
 
 
 def _interfaces(words: ContextWords) -> Iterator[Interface]:

@@ -20,8 +20,13 @@ class Inputs:
         """Nothing read yet."""
         self._stdin_taken_by = ""
 
-    def read(self, option: str, path: str) -> bytes:
+    def read(self, option: str, path: str, *, secret: bool = False) -> bytes:
         """The bytes of a file, or of stdin for ``-``.
+
+        Args:
+            option: Named in errors.
+            path: Named in them too, unless it is ``secret``.
+            secret: What should be a path may be the secret itself, given in the wrong way.
 
         Raises:
             InvalidError: It cannot be read, or is larger than any context.
@@ -31,41 +36,26 @@ class Inputs:
         except (OSError, ValueError) as error:  # ValueError: a NUL in the path
             reason = getattr(error, "strerror", None) or error
             raise InvalidError(
-                f"{option}: cannot read {path!r}: {reason}",
+                f"{option}: cannot read {_named(path, secret=secret)}: {reason}",
                 code="unreadable-file",
                 hint="give the path of a readable file",
             ) from None
         if len(content) > _MOST:
             raise InvalidError(
-                f"{option}: {path!r} is larger than {_MOST} bytes",
+                f"{option}: {_named(path, secret=secret)} is larger than {_MOST} bytes",
                 code="context-too-large",
                 hint="deliver large files by other means, and only their address in the context",
             )
         return content
 
-    def read_text(self, option: str, path: str) -> str:
+    def read_text(self, option: str, path: str, *, secret: bool = False) -> str:
         """The same as text, which must be UTF-8."""
         try:
-            return self.read(option, path).decode()
+            return self.read(option, path, secret=secret).decode()
         except UnicodeDecodeError:
             raise InvalidError(
-                f"{option}: {path!r} is not UTF-8 text", hint="use --file for bytes"
-            ) from None
-
-    def read_secret(self, option: str, path: str) -> str:
-        """As :meth:`read_text`; what should be a path is not repeated: it may be the secret."""
-        try:
-            return self.read(option, path).decode()
-        except UnicodeDecodeError:
-            problem, hint = "the file is not UTF-8 text", "use --file for bytes"
-            raise InvalidError(f"{option}: {problem}", hint=hint) from None
-        except InvalidError as error:
-            if path not in error.message:
-                raise
-            raise InvalidError(
-                f"{option}: what follows the = is not the path of a file that can be read",
-                code=error.code,
-                hint="give the path of a file that holds the secret, or - for stdin",
+                f"{option}: {_named(path, secret=secret)} is not UTF-8 text",
+                hint="use --file for bytes",
             ) from None
 
     def _stdin(self, option: str) -> bytes:
@@ -76,6 +66,10 @@ class Inputs:
             )
         self._stdin_taken_by = option
         return sys.stdin.buffer.read(_MOST + 1) if sys.stdin else b""
+
+
+def _named(path: str, *, secret: bool) -> str:
+    return "the file named after the =" if secret else repr(path)
 
 
 def _file(path: str) -> bytes:
