@@ -7,7 +7,7 @@
         network_data.json
         user_data            cloud-config of ours, or the user's
         vendor_data.json     makes the guest answer
-    openstack/content/0000   contents of files, but for those in the users' homes
+    openstack/content/0000   contents of files, but for those that need users
     ec2/latest/              and ec2/2009-04-04/
         meta-data.json, user-data
 

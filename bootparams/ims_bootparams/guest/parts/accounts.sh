@@ -5,7 +5,7 @@ account() { # USER FIELDS
 
 # Our keys stand between two marks, so that a key taken from the context goes away as well. While
 # they are written the directory is root's, so that the user cannot lay a link there meanwhile.
-authorize() { # USER KEYS MARK
+authorize() ( # USER KEYS MARK; a subshell, because it goes elsewhere
     home=$(account "$1" 6)
     [ -n "$home" ] || fail "there is no user $1"
     [ -n "$2" ] || [ -e "$root$home/.ssh/authorized_keys" ] || return 0
@@ -15,17 +15,20 @@ authorize() { # USER KEYS MARK
     enter .ssh || fail "$home/.ssh is a symbolic link"
     own 0:0 .
     chmod 0700 .
-    if [ -L authorized_keys ]; then
-        own "$owner" .
-        fail "$home/.ssh/authorized_keys is a symbolic link"
-    fi
+    status=0
+    (rewrite_keys "$2" "$3") || status=$? # whatever became of it, the directory is given back
+    own "$owner" .
+    exit "$status"
+)
+
+rewrite_keys() { # KEYS MARK; of $owner, in the current directory
+    [ ! -L authorized_keys ] || fail "$home/.ssh/authorized_keys is a symbolic link"
     {
         [ ! -e authorized_keys ] ||
-            awk -v mark="ims $3" '$0 == "# begin " mark { mine = 1 }
+            awk -v mark="ims $2" '$0 == "# begin " mark { mine = 1 }
                 !mine; $0 == "# end " mark { mine = 0 }' authorized_keys
-        [ -z "$2" ] || printf '# begin ims %s\n%s\n# end ims %s\n' "$3" "$2" "$3"
-    } | (put_here authorized_keys 0600 "$owner")
-    own "$owner" .
+        [ -z "$1" ] || printf '# begin ims %s\n%s\n# end ims %s\n' "$2" "$1" "$2"
+    } | put_here authorized_keys 0600 "$owner"
 }
 
 # The keys are whoever's is the default user now; who was it before has them no longer.
@@ -36,9 +39,9 @@ apply_ssh_keys() {
     user=${user:-root} before=''
     [ ! -s "$state/default-user" ] || read -r before <"$state/default-user"
     if [ -n "$before" ] && [ "$before" != "$user" ] && [ -n "$(account "$before" 1)" ]; then
-        (authorize "$before" '' default)
+        authorize "$before" '' default
     fi
-    (authorize "$user" "$IMS_SSH_KEYS" default)
+    authorize "$user" "$IMS_SSH_KEYS" default
     echo "$user" >"$state/default-user"
 }
 
@@ -91,7 +94,7 @@ apply_user() { # INDEX
     get "USER_$1_PASSWORD_HASH"
     [ -z "$value" ] || set_password "$user" "$value"
     get "USER_$1_SSH_KEYS"
-    (authorize "$user" "$value" user) # which goes elsewhere
+    authorize "$user" "$value" user
     get "USER_$1_SUDO"
     set_sudo "$user" "$value"
 }
