@@ -56,7 +56,6 @@ def update_seed(pool: StoragePool, domain: libvirt.virDomain, delivery: Delivery
     old = seed_of(domain, mark)
     new = next(name for name in VolumeNames(domain.name(), mark.operation).seeds if name != old)
     pool.delete(new)  # what an interrupted update left
-    pool.create_raw(new, len(delivery.medium))
     pool.write(new, delivery.medium)
     _insert(domain, cd_with(pool.path_of(new)))
     write_mark(domain, replace(mark, digest=delivery.digest, nonce=delivery.nonce))
