@@ -23,7 +23,7 @@ from tests.bootparams.debs import unpacked
 from tests.bootparams.helpers import run, write_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 CARDS = (
@@ -50,28 +50,41 @@ MANAGERS = {
 }
 
 
+def apply(
+    shell: list[str], tmp_path: Path, system: dict[str, bytes], cards: Sequence[Interface]
+) -> tuple[Path, dict[str, str]]:
+    """The root of a machine that was told of cards, and each item's message, or ``ok``."""
+    program = tmp_path / "ims-context"
+    program.write_bytes(guest.program())
+    root = write_files(tmp_path / "root", SYSTEM | system)
+    for path in (*root.glob("usr/sbin/*"), *root.glob("sbin/*")):
+        path.chmod(0o755)
+    files = render(replace(contexts.small(), interfaces=tuple(cards)))
+    medium = write_files(tmp_path / "medium", {**files, "ims.nonce": b"n\n"})
+    words = [*shell, program, "--root", root, "--medium", medium]
+    status = subprocess.run([str(word) for word in words], check=False).returncode
+    receipt = parse_receipt((root / "run/ims/receipt").read_bytes())
+    assert receipt
+    said = {item.name: "ok" if item.ok else item.message for item in receipt.items}
+    assert status == (0 if set(said.values()) == {"ok"} else 1)
+    return root, said
+
+
 @pytest.fixture
 def told(shell: list[str], tmp_path: Path) -> Callable[..., Path]:
     """Applies cards to a machine with that manager; returns its root."""
-    program = tmp_path / "ims-context"
-    program.write_bytes(guest.program())
-    root = tmp_path / "root"
 
     def told(manager: str, *cards: Interface) -> Path:
-        write_files(root, SYSTEM | MANAGERS[manager])
-        for path in (*root.glob("usr/sbin/*"), *root.glob("sbin/*")):
-            path.chmod(0o755)
-        medium = tmp_path / "medium"
-        files = render(replace(contexts.small(), interfaces=cards or CARDS))
-        write_files(medium, {**files, "ims.nonce": b"n\n"})
-        run(*shell, program, "--root", root, "--medium", medium)
-        receipt = parse_receipt((root / "run/ims/receipt").read_bytes())
-        assert receipt
-        assert all(item.ok for item in receipt.items), receipt
-        assert "network" in [item.name for item in receipt.items]
+        root, said = apply(shell, tmp_path, MANAGERS[manager], cards or CARDS)
+        assert set(said.values()) == {"ok"}
+        assert "network" in said
         return root
 
     return told
+
+
+def failures(said: dict[str, str]) -> dict[str, str]:
+    return {name: message for name, message in said.items() if message != "ok"}
 
 
 def commands(root: Path) -> list[str]:
@@ -156,31 +169,16 @@ def test_a_card_that_is_not_there_does_not_keep_the_others_back(
     shell: list[str], tmp_path: Path
 ) -> None:
     cards = (Interface(mac="52:54:00:00:00:99"), CARDS[0])
-    root, said = failing(shell, tmp_path, cards)
-    assert said == {"network": "not there, or cannot be set: 52:54:00:00:00:99"}
+    root, said = apply(shell, tmp_path, MANAGERS["ifupdown"], cards)
+    assert failures(said) == {"network": "not there, or cannot be set: 52:54:00:00:00:99"}
     assert "iface testnic0 inet static" in (root / "etc/network/interfaces").read_text()
 
 
 def test_no_card_at_all_leaves_everything_as_it_was(shell: list[str], tmp_path: Path) -> None:
-    root, said = failing(shell, tmp_path, (Interface(mac="52:54:00:00:00:99"),))
-    assert said == {"network": "no network card has the address 52:54:00:00:00:99"}
+    cards = (Interface(mac="52:54:00:00:00:99"),)
+    root, said = apply(shell, tmp_path, MANAGERS["ifupdown"], cards)
+    assert failures(said) == {"network": "no network card has the address 52:54:00:00:00:99"}
     assert (root / "etc/network/interfaces").read_bytes() == b"auto eth9\n"
-
-
-def failing(
-    shell: list[str], tmp_path: Path, cards: tuple[Interface, ...]
-) -> tuple[Path, dict[str, str]]:
-    """A machine with ifupdown after it was told of cards, and what went wrong."""
-    program = tmp_path / "ims-context"
-    program.write_bytes(guest.program())
-    root = write_files(tmp_path / "root", SYSTEM | MANAGERS["ifupdown"])
-    (root / "sbin/ifup").chmod(0o755)
-    files = render(replace(contexts.small(), interfaces=cards))
-    medium = write_files(tmp_path / "medium", {**files, "ims.nonce": b"n\n"})
-    subprocess.run([*shell, program, "--root", root, "--medium", medium], check=False)
-    receipt = parse_receipt((root / "run/ims/receipt").read_bytes())
-    assert receipt
-    return root, {item.name: item.message for item in receipt.items if not item.ok}
 
 
 def test_what_was_there_is_kept_once(told: Callable[..., Path]) -> None:
@@ -251,11 +249,8 @@ def test_networkd_is_told_by_files_of_ours_alone(told: Callable[..., Path]) -> N
 
 
 def test_a_machine_without_a_manager_is_set_directly(shell: list[str], tmp_path: Path) -> None:
-    program, root = tmp_path / "ims-context", write_files(tmp_path / "root", SYSTEM)
-    program.write_bytes(guest.program())
-    files = render(replace(contexts.small(), interfaces=CARDS))
-    medium = write_files(tmp_path / "medium", {**files, "ims.nonce": b"n\n"})
-    run(*shell, program, "--root", root, "--medium", medium)
+    root, said = apply(shell, tmp_path, {}, CARDS)
+    assert set(said.values()) == {"ok"}
     assert "ip addr add 192.0.2.10/24 dev testnic0" in commands(root)
     assert not list(root.glob("etc/n*"))
 
@@ -264,14 +259,10 @@ def test_a_machine_without_a_manager_is_set_directly(shell: list[str], tmp_path:
 def test_what_the_other_method_left_on_a_card_goes(
     shell: list[str], tmp_path: Path, static: bool
 ) -> None:
-    program = tmp_path / "ims-context"
-    program.write_bytes(guest.program())
     client = {"run/ims/dhcp.testnic0.pid": b"4711\n"}
-    root = write_files(tmp_path / "root", SYSTEM | client)
     card = CARDS[0] if static else Interface(mac=contexts.MAC)
-    files = render(replace(contexts.small(), interfaces=(card,)))
-    medium = write_files(tmp_path / "medium", {**files, "ims.nonce": b"n\n"})
-    run(*shell, program, "--root", root, "--medium", medium)
-    said = commands(root)
-    begun = said.index("ip link set testnic0 up")
-    assert said[begun + 1 : begun + 3] == ["kill 4711", "ip addr flush dev testnic0 scope global"]
+    root, said = apply(shell, tmp_path, client, (card,))
+    assert set(said.values()) == {"ok"}
+    ran = commands(root)
+    begun = ran.index("ip link set testnic0 up")
+    assert ran[begun + 1 : begun + 3] == ["kill 4711", "ip addr flush dev testnic0 scope global"]
