@@ -139,6 +139,12 @@ def test_a_secret_given_in_the_wrong_way_is_not_repeated(cli: Cli, vm: str, word
         assert "hunter2" not in result.out + result.err
 
 
+def test_a_second_option_on_stdin_is_told_so(cli: Cli, vm: str) -> None:
+    refused = cli("update-context", vm, "--secret", "a=-", "--secret", "b=-", "--output", "json")
+    assert refused.status == 2
+    assert refused.error["message"] == "--secret b: --secret a has read stdin already"
+
+
 def test_what_is_not_said_of_a_user_stays_and_twice_is_refused(cli: Cli, tmp_path: Path) -> None:
     cli.ok("create-vm", "web01", "--user", "bob", "--ssh-key", KEY)
     cli.ok("update-context", "web01", "--user", "bob:sudo")
