@@ -10,6 +10,7 @@ import json
 import os
 import sqlite3
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,7 @@ _CREATE = (
     "CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
 )
 _LOCK_SECONDS = 10.0
+_PAUSE = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class Store:
             self._connection = sqlite3.connect(
                 self.path, timeout=_LOCK_SECONDS, isolation_level=None, check_same_thread=False
             )
-            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._use_wal()
             self._connection.execute("PRAGMA synchronous = FULL")
             self._migrate()
             self.id: str = self._connection.execute("SELECT store FROM identity").fetchone()[0]
@@ -144,6 +146,20 @@ class Store:
     def _run(self, statement: str, *values: str) -> list[tuple[Any, ...]]:
         with self._lock, self._errors():
             return self._connection.execute(statement, values).fetchall()
+
+    def _use_wal(self) -> None:
+        """Switch to WAL. SQLite's own timeout is not heeded there, so this one is."""
+        end = time.monotonic() + _LOCK_SECONDS
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not busy or time.monotonic() >= end:
+                    raise
+                time.sleep(_PAUSE)
+            else:
+                return
 
     def _migrate(self) -> None:
         version = self._version()

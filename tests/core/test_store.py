@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -61,6 +62,18 @@ def test_many_open_it_at_once(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(use, range(24)))) == 1
+
+
+def test_one_that_another_is_making_is_waited_for(tmp_path: Path) -> None:
+    maker = sqlite3.connect(tmp_path / "ims.sqlite", isolation_level=None, check_same_thread=False)
+    maker.execute("BEGIN IMMEDIATE")
+    end = threading.Timer(0.2, maker.execute, ["COMMIT"])
+    end.start()
+    try:
+        Store(tmp_path).close()
+    finally:
+        end.join()
+        maker.close()
 
 
 @pytest.mark.parametrize("damage", ["garbage", "newer", "directory"])
