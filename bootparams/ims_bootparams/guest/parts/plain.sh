@@ -3,6 +3,7 @@ apply_interface() { # INDEX
     get "INTERFACE_$1_MAC"
     device=$(device_of "$value")
     [ -n "$device" ] || fail "no network card has the address $value"
+    pid=$run/dhcp.$device.pid # of the card's DHCP client, if it has one
     system ip link set "$device" up
     end_dhcp
     system ip addr flush dev "$device" scope global
@@ -29,7 +30,6 @@ set_addresses() { # INDEX
 
 # A client of before would set its own address again. Addresses that go take their routes along.
 end_dhcp() {
-    pid=$run/dhcp.$device.pid
     [ ! -s "$pid" ] || system kill "$(cat "$pid")" || :
     rm -f "$pid"
 }
