@@ -286,6 +286,7 @@ class Template:
         default_user: Whom ``Context.ssh_keys`` belong to.
         min_memory: Bytes; 0 when the template does not say.
         source: Where it was imported from, for people.
+        operation: Id of the operation that imported it; part of the name of what it made.
     """
 
     name: str
@@ -297,6 +298,7 @@ class Template:
     default_user: str = ""
     min_memory: int = 0
     source: str = ""
+    operation: str = ""
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -340,13 +342,16 @@ class Mark:
 
     Attributes:
         store: Id of the store that made the VM.
-        operation: Id of the operation that made it; part of the name of everything it made.
+        operation: Id of the operation that made it; part of the name of everything it made. Empty
+            for a VM that was adopted: nothing that belongs to it was made by IMS.
         vm: Our UUID of the VM. A mark that names another VM was copied, and does not count.
         complete: False until ``create-vm`` has done all it does.
         owner: Who made it, for people.
         template: Name of the template.
         digest: Of the context delivered last.
         nonce: Of the last start; empty when it was never started.
+        addresses: What it was promised, as ``network=address``, separated by spaces: a store that
+            was lost learns from it which addresses are taken.
     """
 
     store: str
@@ -357,6 +362,7 @@ class Mark:
     template: str = ""
     digest: str = ""
     nonce: str = ""
+    addresses: str = ""
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:

@@ -36,7 +36,8 @@ Running
         ``DeadlineError`` and the VM keeps running. ``force`` takes the power away. Both succeed
         on a VM that is off. Neither deletes anything.
     12. ``delete`` removes a VM that is off or on, with everything that was made for it, and
-        succeeds when it is already gone.
+        succeeds when it is already gone, or half gone. Its mark goes last. A mark without an
+        operation is that of a VM that was adopted: its disks are not ours, and stay.
     13. The delivery stays with the VM until ``delete``: a stopped VM can start again.
 
 Looking
@@ -313,6 +314,9 @@ class TemplateStore(Protocol):
     def list_templates(self) -> Sequence[Template]:
         """All templates whose import was finished."""
 
+    def find_template(self, name: str) -> Template | None:
+        """The one of that name, if its import was finished."""
+
     def template_room(self) -> int | None:
         """Bytes left for images; None when that cannot be known."""
 
@@ -327,7 +331,7 @@ class TemplateStore(Protocol):
         """
 
     def delete_template(self, name: str) -> None:
-        """Remove a template.
+        """Remove a template; what an earlier try left of it as well.
 
         Raises:
             NotFoundError: ``template-not-found``.

@@ -18,7 +18,25 @@ if TYPE_CHECKING:
 
     from ims_core.spi import Provider
 
-__all__ = ["Undo"]
+__all__ = ["Left", "Undo"]
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a rollback left, as sentences.
+
+    Attributes:
+        ours: What could not be discarded, and must be tried again.
+        foreign: Namesakes that somebody else made; they stay.
+    """
+
+    ours: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Both."""
+        return self.ours + self.foreign
 
 
 @dataclass
@@ -36,28 +54,27 @@ class Undo:
         """Take an announcement back."""
         self.announced.remove(Resource(kind, name, self.operation))
 
-    def roll_back(self, provider: Provider, *, expired: Callable[[], bool]) -> list[str]:
+    def roll_back(self, provider: Provider, *, expired: Callable[[], bool]) -> Left:
         """Discard everything announced, newest first.
 
         Args:
             provider: Who made it.
             expired: Asked before each step; once true, the rest is left and reported.
-
-        Returns:
-            What is left behind, as sentences; empty when nothing is.
         """
-        left = []
+        ours, foreign = [], []
         while self.announced:
             resource = self.announced[-1]
             if expired():
-                left += [f"{each.kind} {each.name}: no time left" for each in self.announced[::-1]]
+                ours += [f"{each.kind} {each.name}: no time left" for each in self.announced[::-1]]
                 break
             self.announced.pop()
             try:
                 found = provider.discard(resource)
             except Exception as error:  # noqa: BLE001 - whatever it is, the rest must still go
-                left.append(f"{resource.kind} {resource.name}: {error}")
+                ours.append(f"{resource.kind} {resource.name}: {error}")
             else:
                 if found is Discarded.NOT_OURS:
-                    left.append(f"{resource.kind} {resource.name}: somebody else's, left as it is")
-        return left
+                    foreign.append(
+                        f"{resource.kind} {resource.name}: somebody else's, left as it is"
+                    )
+        return Left(tuple(ours), tuple(foreign))

@@ -12,7 +12,8 @@ from ims_core.models import Carrier, ShownContext, State, Wait
 from ims_core.registry import layout as load_layout
 from ims_core.service.delivery import check_wait, choose, deliver, digest_for
 from ims_core.service.events import Event, Phase
-from ims_core.service.lifecycle import OFF, context_pending
+from ims_core.service.lifecycle import OFF, changing, context_pending
+from ims_core.service.operations import Kind
 from ims_core.service.waiting import Deadline, Expected, wait_for
 from ims_core.spi import LiveContext, require
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from ims_core.service.session import Session
     from ims_core.store import Intent
 
-__all__ = ["show", "update"]
+__all__ = ["show", "tell_again", "update"]
 
 _FIXED = {
     "instance_id": "It is the VM's UUID for all its life.",
@@ -66,22 +67,19 @@ def update(
     The new context is kept before the guest is told, so whatever fails, doing it again or starting
     the VM comes to it.
     """
-    vm, _ = session.find_ours(name)
-    with session.locks.of(vm, seconds=deadline.left):
-        vm, mark = session.find_ours(vm.uuid)  # it may have been started or stopped meanwhile
+    with changing(session, Kind.UPDATE, name, deadline.left) as (running, vm, mark):
         _refuse_unfinished(session, vm, mark)
-        intent = session.intent_of(vm)
+        intent = running.intent_of(vm)
         layout = load_layout(intent.layout)
         context = _changed(intent.context, change)
-        live = _is_live(session, vm, intent, layout)
-        wait = _how_far(session, wait, context, layout, live=live)
-        delivery = deliver(context, layout, Carrier(intent.carrier), session.provider.features)
+        live = _is_live(running, vm, intent, layout)
+        wait = _how_far(running, wait, context, layout, live=live)
+        delivery = deliver(context, layout, Carrier(intent.carrier), running.provider.features)
         deadline.check("nothing was changed")
-        session.store.save_intent(replace(intent, context=context))
+        running.store.save_intent(replace(intent, context=context))
         if live:
-            _tell_guest(session, vm, delivery)
-            mark = replace(mark, digest=delivery.digest, nonce=delivery.nonce)
-            session.store.save_mark(mark)
+            _tell_guest(running, vm, delivery)
+            running.store.save_mark(replace(mark, digest=delivery.digest, nonce=delivery.nonce))
     if not live:
         told = "pending until next start" if vm.state not in OFF else "takes effect at next start"
         session.report(Event(Phase.DONE, f"the context of {vm.name}: {told}"))
@@ -91,6 +89,21 @@ def update(
     done = "applied" if wait is Wait.READY else "delivered"
     session.report(Event(Phase.DONE, f"the context of {vm.name} is {done}"))
     return replace(vm, pool=session.pool.name)
+
+
+def tell_again(session: Session, vm: VM) -> bool:
+    """Tell a running guest what it is meant to know and does not; whether that was so."""
+    intent = session.store.intent(vm.uuid)
+    if intent is None or vm.mark is None or not context_pending(vm, intent):
+        return False
+    layout = load_layout(intent.layout)
+    if not _is_live(session, vm, intent, layout):
+        return False
+    features = session.provider.features
+    delivery = deliver(intent.context, layout, Carrier(intent.carrier), features)
+    _tell_guest(session, vm, delivery)
+    session.store.save_mark(replace(vm.mark, digest=delivery.digest, nonce=delivery.nonce))
+    return True
 
 
 def _refuse_unfinished(session: Session, vm: VM, mark: Mark) -> None:

@@ -1,101 +1,37 @@
-"""Create: validate everything, make, start, wait, and mark complete as the last write.
+"""Create: reserve, make, start, wait, and mark complete as the last write.
 
 Whatever fails on the way is undone: everything the provider announced is discarded.
 """
 
 from __future__ import annotations
 
-import os
-import pwd
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
-from ims_bootparams.validation import check_context
-from ims_core.errors import ImsError, InvalidError, NotFoundError
-from ims_core.models import Context, Delivery, Interface, Mark, Template, VMSpec, Wait
-from ims_core.names import check_name, make_up_name
-from ims_core.service.addresses import refuse_promised
-from ims_core.service.delivery import check_wait, choose, deliver
+from ims_core.errors import CancelledError, ImsError, NotFoundError
+from ims_core.models import Wait
+from ims_core.service.addresses import static_claim
 from ims_core.service.events import Event, Phase
-from ims_core.service.macs import chosen
-from ims_core.service.waiting import Deadline, Expected, wait_for
-from ims_core.spi import TemplateStore, require
-from ims_core.store import Intent
-from ims_core.undo import Undo
+from ims_core.service.operations import Kind, new_operation, recorded
+from ims_core.service.order import completed, drafted
+from ims_core.service.waiting import Expected, wait_for
+from ims_core.store import Intent, Outcome
+from ims_core.undo import Left
 
 if TYPE_CHECKING:
-    from ims_core.models import VM
+    from ims_core.models import VM, Mark
+    from ims_core.service.operations import Journal, Running
+    from ims_core.service.order import Order, Ready
     from ims_core.service.session import Session
+    from ims_core.service.waiting import Deadline
 
-__all__ = ["Order", "Prepared", "create", "prepare"]
-
-DEFAULT_MEMORY = 512 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What a caller asks for; what is empty or 0 is chosen for it."""
-
-    name: str = ""
-    template: str = ""
-    memory: int = 0
-    vcpus: int = 1
-    disk: int = 0
-    context: Context = field(default_factory=Context)
-    layout: str = ""
-    carrier: str = ""
-    wait: Wait = Wait.RUNNING
+__all__ = ["create", "prepare", "undo_create"]
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """An order after validation: all that a provider needs to make the VM."""
-
-    spec: VMSpec
-    context: Context
-    delivery: Delivery
-    mark: Mark
-
-
-def prepare(session: Session, order: Order) -> Prepared:
-    """Complete and check an order. Makes nothing.
-
-    Raises:
-        InvalidError: A field that cannot be right.
-        NotFoundError: No such template, layout or network.
-        ConflictError: The name or an address is taken.
-        UnsupportedError: The provider cannot do it.
-    """
-    features = session.provider.features
-    template = _template(session, order.template)
-    layout, carrier = choose(features, template.layout, layout=order.layout, carrier=order.carrier)
-    spec = session.provider.prepare(_spec(order, template, session.pool.mac_scheme))
-    refuse_promised(
-        session, spec.uuid, [each for card in spec.interfaces for each in card.addresses]
-    )
-    context = replace(
-        order.context,
-        instance_id=spec.uuid,
-        hostname=order.context.hostname or spec.name,
-        interfaces=spec.interfaces,
-        default_user=order.context.default_user or template.default_user,
-    )
-    check_context(context)
-    check_wait(order.wait, layout, context, features)
-    delivery = deliver(context, layout, carrier, features)
-    mark = Mark(
-        store=session.store.id,
-        owner=_whoami(),
-        operation=uuid4().hex[:16],
-        vm=spec.uuid,
-        template=template.name,
-        digest=delivery.digest,
-        # A VM that is started at once has this delivery in place already (spi, sentence 10).
-        nonce="" if order.wait is Wait.DEFINED else delivery.nonce,
-    )
-    return Prepared(spec, context, delivery, mark)
+def prepare(session: Session, order: Order) -> Ready:
+    """Complete and check an order, as :func:`create` does. Makes and records nothing."""
+    draft = drafted(session, order)
+    return completed(session, order, draft, draft.interfaces, new_operation())
 
 
 def create(session: Session, order: Order, deadline: Deadline) -> VM:
@@ -106,113 +42,127 @@ def create(session: Session, order: Order, deadline: Deadline) -> VM:
     """
     session.tell(Event(Phase.VALIDATE, "checking the order"))
     ready = prepare(session, order)
-    spec, mark = ready.spec, ready.mark
-    undo = Undo(mark.operation)
-    try:
-        session.store.save_intent(
-            Intent(
-                spec.uuid,
-                session.pool.name,
-                spec.name,
-                ready.delivery.layout,
-                ready.delivery.carrier,
-                ready.context,
-                mark,
-            )
-        )
-        session.tell(
-            Event(Phase.CREATE, f"creating {spec.name} from template {spec.template.name}")
-        )
-        deadline.check("nothing was made yet")
-        session.provider.create(spec, ready.delivery, mark, undo)
-        if order.wait is not Wait.DEFINED:
-            deadline.check(f"{spec.name} was created but not started")
-            session.tell(Event(Phase.START, f"starting {spec.name}"))
-            session.provider.start(spec.uuid, ready.delivery)
-        expected = Expected(ready.delivery.digest, ready.delivery.nonce)
-        vm = wait_for(session, spec.uuid, order.wait, expected, deadline)
-        complete = replace(mark, complete=True)
-        session.provider.write_mark(spec.uuid, complete)
-        session.store.save_mark(complete)
-    except BaseException as error:
-        _undo(session, ready, undo, error)
-        raise
+    attempt, spec = _Attempt(ready), ready.spec
+    with (
+        recorded(
+            session,
+            Kind.CREATE,
+            spec.name,
+            operation=ready.mark.operation,
+            vm=spec.uuid,
+            request=order.request,
+            order=order.digest if order.request else "",
+            claim=static_claim(session, spec.uuid, spec.interfaces),
+            undo=lambda running, error: _failed(running, attempt, error, keep=order.keep),
+        ) as running,
+        session.hold(spec.uuid, spec.name),
+    ):
+        vm = _make(running, attempt, order.wait, deadline)
     session.report(Event(Phase.DONE, f"{spec.name} is {order.wait}"))
-    return replace(vm, mark=complete, pool=session.pool.name)
+    return replace(vm, pool=session.pool.name)
 
 
-def _template(session: Session, name: str) -> Template:
-    name = name or session.pool.template
-    templates = {
-        each.name: each for each in require(session.provider, TemplateStore).list_templates()
-    }
-    if not name and len(templates) == 1:
-        return next(iter(templates.values()))
-    if name in templates:
-        return templates[name]
-    pool = session.pool.name
-    if not name:
-        raise InvalidError(
-            f"which template? pool {pool!r} has {', '.join(sorted(templates)) or 'none'}",
-            code="template-missing" if templates else "no-templates",
-            hint=f"give --template, or set template in [pools.{pool}]"
-            if templates
-            else f"`ims import-template IMAGE --name NAME --pool {pool}` brings one in",
-            pool=pool,
-        )
-    raise NotFoundError(
-        f"there is no template {name!r} in pool {pool!r}",
-        code="template-not-found",
-        hint=f"`ims import-template IMAGE --name {name}` brings one in;"
-        f" there are: {', '.join(sorted(templates)) or 'none'}",
-        pool=pool,
-    )
+def undo_create(
+    session: Session, journal: Journal, vm: str, *, incomplete: Mark | None = None
+) -> Left:
+    """Leave nothing of a VM that is not to be; returns what had to be left.
+
+    Args:
+        session: Its pool.
+        journal: What was announced.
+        vm: Its UUID.
+        incomplete: The mark to give it first, if the one it has may say that it is complete:
+            whoever finds it half removed must not take it for that.
+    """
+    if incomplete is not None:
+        try:
+            if any(each.mark and each.mark.complete for each in session.provider.inspect([vm])):
+                session.provider.write_mark(vm, incomplete)
+        except Exception as error:  # noqa: BLE001 - whatever it is, recovery will decide
+            return Left(ours=(f"all of it: {error}",))
+    left = session.roll_back(journal)
+    return left if left.ours else replace(left, ours=_forgotten(session, vm).ours)
 
 
-def _spec(order: Order, template: Template, scheme: str) -> VMSpec:
-    uuid = str(uuid4())
-    if order.vcpus < 1:
-        raise InvalidError(f"vcpus {order.vcpus} is not possible", hint="ask for at least 1")
-    memory = order.memory or max(DEFAULT_MEMORY, template.min_memory)
-    if memory < template.min_memory:
-        raise InvalidError(
-            f"memory {memory} is less than template {template.name!r} needs",
-            hint=f"ask for at least {template.min_memory} bytes",
-        )
-    cards = order.context.interfaces or (Interface(),)
-    return VMSpec(
-        name=check_name("name", order.name or make_up_name()),
-        uuid=uuid,
-        template=template,
-        memory=memory,
-        vcpus=order.vcpus,
-        disk=order.disk or template.virtual_size,
-        interfaces=tuple(
-            replace(card, mac=chosen(card, uuid, index, scheme)) for index, card in enumerate(cards)
-        ),
-    )
-
-
-def _whoami() -> str:
-    """Who runs this process, for the people who find the VM."""
+def _forgotten(session: Session, vm: str) -> Left:
     try:
-        user = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        user = str(os.getuid())  # a user without a name, as in a container
-    return f"{user}@{os.uname().nodename}"
+        session.store.forget(vm)
+    except ImsError as error:
+        return Left(ours=(f"its record: {error}",))
+    return Left()
 
 
-def _undo(session: Session, ready: Prepared, undo: Undo, error: BaseException) -> None:
+@dataclass
+class _Attempt:
+    """A create under way: what is made, and whether its mark may say by now that it is."""
+
+    ready: Ready
+    completing: bool = False
+
+
+def _make(running: Running, attempt: _Attempt, wait: Wait, deadline: Deadline) -> VM:
+    session, ready = running.session, attempt.ready
+    spec = ready.spec
+    session.store.save_intent(
+        Intent(
+            spec.uuid,
+            session.pool.name,
+            spec.name,
+            ready.delivery.layout,
+            ready.delivery.carrier,
+            ready.context,
+            ready.mark,
+        )
+    )
+    _refuse_leaving(session, spec.template.name)
+    session.tell(Event(Phase.CREATE, f"creating {spec.name} from template {spec.template.name}"))
+    deadline.check("nothing was made yet")
+    session.provider.create(spec, ready.delivery, ready.mark, running.journal)
+    if wait is not Wait.DEFINED:
+        deadline.check(f"{spec.name} was created but not started")
+        session.tell(Event(Phase.START, f"starting {spec.name}"))
+        session.provider.start(spec.uuid, ready.delivery)
+    expected = Expected(ready.delivery.digest, ready.delivery.nonce)
+    vm = wait_for(session, spec.uuid, wait, expected, deadline)
+    complete = replace(ready.mark, complete=True)
+    attempt.completing = True
+    session.provider.write_mark(spec.uuid, complete)
+    session.store.save_mark(complete)
+    return replace(vm, mark=complete)
+
+
+def _refuse_leaving(session: Session, template: str) -> None:
+    """Refuse a template that is being deleted: whoever does that looks for users before.
+
+    Each records first and looks then, so at least one of the two sees the other.
+    """
+    for each in session.store.operations(session.pool.name, unfinished=True):
+        if (each.kind, each.subject) == (Kind.DELETE_TEMPLATE, template):
+            raise NotFoundError(
+                f"template {template!r} is being deleted",
+                code="template-not-found",
+                pool=session.pool.name,
+                hint="choose another template",
+            )
+
+
+def _failed(running: Running, attempt: _Attempt, error: BaseException, *, keep: bool) -> Outcome:
     """Leave nothing of the VM; what must be left is named in the error."""
-    session.report(Event(Phase.ROLL_BACK, f"removing what was made of {ready.spec.name}"))
-    left = session.roll_back(undo)
-    if not left:
-        with suppress(ImsError):  # the error that is on its way matters more
-            session.store.forget(ready.spec.uuid)
+    session, journal, spec = running.session, running.journal, attempt.ready.spec
+    name = spec.name
     if isinstance(error, ImsError):
-        error.vm = error.vm or ready.spec.name
+        error.vm = error.vm or name
         error.pool = error.pool or session.pool.name
-        error.operation = error.operation or undo.operation
-        error.details += tuple(f"left behind: {each}" for each in left)
-    told = f"left behind: {'; '.join(left)}" if left else "nothing was left behind"
-    session.report(Event(Phase.ROLL_BACK, told, warning=bool(left)))
+    cancelled = isinstance(error, CancelledError) or not isinstance(error, Exception)
+    if keep and journal.announced and not cancelled:
+        told = f"{name} is kept for a look; `ims recover {journal.operation}` removes it"
+        session.report(Event(Phase.DONE, told, warning=True))
+        return Outcome.KEPT
+    session.report(Event(Phase.ROLL_BACK, f"removing what was made of {name}"))
+    incomplete = attempt.ready.mark if attempt.completing else None
+    left = undo_create(session, journal, spec.uuid, incomplete=incomplete)
+    if isinstance(error, ImsError):
+        error.details += tuple(f"left behind: {each}" for each in left.all)
+    told = f"left behind: {'; '.join(left.all)}" if left.all else "nothing was left behind"
+    session.report(Event(Phase.ROLL_BACK, told, warning=bool(left.all)))
+    return Outcome.UNFINISHED if left.ours else Outcome.FAILED

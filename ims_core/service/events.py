@@ -13,6 +13,7 @@ class Phase(StrEnum):
     """Where an operation is; in the order in which a create goes through them."""
 
     CONNECT = "connect"  # to an endpoint that was chosen, not configured
+    RECOVER = "recover"  # what an earlier process left is ended
     FETCH = "fetch"  # a template image is downloaded, or read for its digest
     VALIDATE = "validate"  # nothing has been made yet
     UPLOAD = "upload"  # a template image goes into the pool

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from threading import Lock
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
 
 from ims_core.config import load_config, state_dir
+from ims_core.errors import NotFoundError
 from ims_core.models import Context, Wait
-from ims_core.service.events import Event, Phase, ignore
-from ims_core.service.session import Session, open_session
+from ims_core.service.connections import Connections
+from ims_core.service.events import ignore
 from ims_core.service.waiting import CONSOLE_LINES, Deadline
+from ims_core.service.workers import Workers
 from ims_core.spi import Console, ConsoleLog, TemplateStore, require
-from ims_core.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -21,9 +21,16 @@ if TYPE_CHECKING:
 
     from ims_core.models import VM, Address, Finding, Metrics, ShownContext, Template
     from ims_core.service.events import Listener
+    from ims_core.service.handles import Handle
+    from ims_core.service.recovery import Recovery
+    from ims_core.service.session import Session
     from ims_core.spi import ConsoleStream
+    from ims_core.store import Operation
 
 __all__ = ["Ims"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Ims:
@@ -37,7 +44,8 @@ class Ims:
     Args:
         config: The configuration file; ``IMS_CONFIG`` or the platform's place if None.
         state: The state directory; ``IMS_STATE`` or the platform's place if None.
-        progress: Told each step of long operations.
+        progress: Told each step of long operations, one at a time.
+        workers: How many of the submitted operations run at a time.
     """
 
     def __init__(
@@ -46,23 +54,18 @@ class Ims:
         config: Path | None = None,
         state: Path | None = None,
         progress: Listener = ignore,
+        workers: int = 8,
     ) -> None:
         """Read the configuration; connects to nothing yet."""
         self.config = load_config(config)
         self.state = state or state_dir()
-        self._tell = progress
-        self._store: Store | None = None
-        self._sessions: dict[tuple[str, str], Session] = {}
-        self._lock = Lock()
+        self._open = Connections(self.config, self.state, progress)
+        self._workers = Workers(workers)
 
     def close(self) -> None:
-        """Close every connection. Idempotent."""
-        with self._lock:
-            while self._sessions:
-                self._sessions.popitem()[1].provider.close()
-            if self._store is not None:
-                self._store.close()
-                self._store = None
+        """Wait for what was submitted, and close every connection. Idempotent."""
+        self._workers.close()
+        self._open.close()
 
     def __enter__(self) -> Self:
         """Use as a context manager that closes it."""
@@ -74,20 +77,25 @@ class Ims:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close."""
+        """Close; when an exception ends the block, what was submitted is cancelled before."""
+        if error is not None:
+            self._workers.cancel()
         self.close()
 
     def session(self, *, provider: str = "", pool: str = "") -> Session:
         """The pool that is meant, with its provider open: for what this class has no verb for."""
-        wanted = self.config.pool(name=pool, provider=provider)
-        with self._lock:
-            key = (wanted.provider, wanted.name)
-            if key not in self._sessions:
-                opened = open_session(wanted, self._opened_store(), self._tell)
-                self._sessions[key] = opened
-                if wanted.name not in self.config.pools:
-                    self._tell(Event(Phase.CONNECT, opened.provider.endpoint))
-            return self._sessions[key]
+        return self._open.session(provider=provider, pool=pool)
+
+    def submit(self, verb: Callable[P, T], *arguments: P.args, **words: P.kwargs) -> Handle[T]:
+        """Run a verb in the background: ``ims.submit(ims.create_vm, "web01", wait="ready")``.
+
+        Any number may be submitted; ``workers`` of them run at a time.
+
+        Returns:
+            A ``concurrent.futures.Future`` with ``phase`` and ``progress``, whose ``cancel()``
+            also stops and undoes what has begun.
+        """
+        return self._workers.submit(lambda: verb(*arguments, **words))
 
     # --- VMs ---
 
@@ -106,6 +114,8 @@ class Ims:
         carrier: str = "",
         wait: Wait | str = Wait.RUNNING,
         timeout: float = 300.0,
+        request_id: str = "",
+        keep_on_failure: bool = False,
     ) -> VM:
         """Create a VM, start it, and wait until it is as far as asked; or leave nothing of it.
 
@@ -122,19 +132,35 @@ class Ims:
             carrier: Instead of the provider's preferred carrier.
             wait: ``defined``, ``running``, ``address`` or ``ready``.
             timeout: Seconds for all of it.
+            request_id: Of the caller's choice. The same order under the same id makes one VM,
+                however often it is given, also by several processes at once.
+            keep_on_failure: Keep what was made when it fails, for a look; :meth:`recover` with
+                the operation's id removes it.
 
         Raises:
             InvalidError: A value that cannot be right; nothing was made.
             NotFoundError: No such provider, pool, template, layout or network.
-            ConflictError: The name (``vm-exists``) or an address (``address-taken``) is taken.
+            ConflictError: The name (``vm-exists``) or an address (``address-taken``) is taken; or
+                the request's id is that of another order (``request-mismatch``).
             DeadlineError: The VM did not come that far in time; it was removed again.
             GuestError: The guest crashed or could not apply its context; it was removed again.
         """
-        from ims_core.service.create import Order, create  # noqa: PLC0415 - as for templates
+        from ims_core.service.create import create  # noqa: PLC0415 - as for templates
+        from ims_core.service.order import Order  # noqa: PLC0415
 
         deadline = Deadline(timeout)
         order = Order(
-            name, template, memory, vcpus, disk, context or Context(), layout, carrier, Wait(wait)
+            name=name,
+            template=template,
+            memory=memory,
+            vcpus=vcpus,
+            disk=disk,
+            context=context or Context(),
+            layout=layout,
+            carrier=carrier,
+            wait=Wait(wait),
+            request=request_id,
+            keep=keep_on_failure,
         )
         return create(self.session(provider=provider, pool=pool), order, deadline)
 
@@ -153,7 +179,8 @@ class Ims:
         carrier: str = "",
     ) -> str:
         """The native artefact that :meth:`create_vm` would submit. Makes nothing."""
-        from ims_core.service.create import Order, prepare  # noqa: PLC0415 - as for templates
+        from ims_core.service.create import prepare  # noqa: PLC0415 - as for templates
+        from ims_core.service.order import Order  # noqa: PLC0415
 
         order = Order(name, template, memory, vcpus, disk, context or Context(), layout, carrier)
         session = self.session(provider=provider, pool=pool)
@@ -193,39 +220,49 @@ class Ims:
         Raises:
             DeadlineError: The guest did not stop in time; it keeps running.
         """
-        session = self.session(provider=provider, pool=pool)
         from ims_core.service import lifecycle  # noqa: PLC0415 - not for a listing
 
-        lifecycle.stop(session, name, force=force, deadline=Deadline(timeout))
+        deadline = Deadline(timeout)
+        self._open.without_fail(
+            lambda session: lifecycle.stop(session, name, force=force, deadline=deadline),
+            provider=provider,
+            pool=pool,
+        )
 
     def delete_vm(self, name: str, *, provider: str = "", pool: str = "") -> None:
         """Remove a VM, running or not, and everything that was made for it."""
-        session = self.session(provider=provider, pool=pool)
         from ims_core.service import lifecycle  # noqa: PLC0415 - not for a listing
 
-        lifecycle.delete(session, name)
+        self._open.without_fail(
+            lambda session: lifecycle.delete(session, name), provider=provider, pool=pool
+        )
 
     def list_vms(
         self, *, provider: str = "", pool: str = "", include_foreign: bool = False
     ) -> list[VM]:
         """The VMs that IMS made in a pool, sorted by name; with the foreign ones if asked."""
-        session = self.session(provider=provider, pool=pool)
-        found = session.provider.inspect(known=session.store.marks(session.pool.name))
-        listed = [vm for vm in found if include_foreign or vm.mark is not None]
-        return sorted((_told(vm, session) for vm in listed), key=lambda vm: vm.name)
+
+        def listed(session: Session) -> list[VM]:
+            found = session.provider.inspect(known=session.store.marks(session.pool.name))
+            wanted = [vm for vm in found if include_foreign or vm.mark is not None]
+            return sorted((_told(vm, session) for vm in wanted), key=lambda vm: vm.name)
+
+        return self._open.without_fail(listed, provider=provider, pool=pool)
 
     def show_vm(self, name: str, *, provider: str = "", pool: str = "") -> VM:
         """One VM with its addresses, its last receipt, and what is pending for its next start."""
-        session = self.session(provider=provider, pool=pool)
-        vm = session.find(name, evidence=True)
         from ims_core.service import lifecycle  # noqa: PLC0415 - not for a listing
 
-        intent = session.store.intent(vm.uuid)
-        return replace(
-            _told(vm, session),
-            pending=lifecycle.pending_addresses(vm, intent),
-            context_pending=lifecycle.context_pending(vm, intent),
-        )
+        def shown(session: Session) -> VM:
+            vm = session.find(name, evidence=True)
+            intent = session.store.intent(vm.uuid)
+            return replace(
+                _told(vm, session),
+                pending=lifecycle.pending_addresses(vm, intent),
+                context_pending=lifecycle.context_pending(vm, intent),
+            )
+
+        return self._open.without_fail(shown, provider=provider, pool=pool)
 
     def metrics(
         self, names: Collection[str] = (), *, provider: str = "", pool: str = ""
@@ -403,18 +440,62 @@ class Ims:
 
     def delete_template(self, name: str, *, provider: str = "", pool: str = "") -> None:
         """Remove a template that no VM depends on."""
-        session = self.session(provider=provider, pool=pool)
-        require(session.provider, TemplateStore).delete_template(name)
+        from ims_core.service.templates import delete_template  # noqa: PLC0415 - ssl, http, …
+
+        delete_template(self.session(provider=provider, pool=pool), name)
 
     def check(self, *, provider: str = "", pool: str = "") -> list[Finding]:
         """What is wrong with a pool, each with the command that mends it."""
         return list(self.session(provider=provider, pool=pool).provider.check())
 
-    def _opened_store(self) -> Store:
-        """The store; call it with the lock held."""
-        if self._store is None:
-            self._store = Store(self.state)
-        return self._store
+    # --- operations ---
+
+    def list_operations(self, *, pool: str = "", unfinished: bool = False) -> list[Operation]:
+        """The operations that this store records, oldest first, without steps and resources.
+
+        Args:
+            pool: Of this pool only, unless it is empty.
+            unfinished: Only those that are running, were cut short, or could not be undone.
+        """
+        return self._open.store.operations(pool, unfinished=unfinished)
+
+    def show_operation(self, operation: str) -> Operation:
+        """One operation, by its id or by that of its request, with its phases and resources.
+
+        Raises:
+            NotFoundError: ``operation-not-found``.
+        """
+        found = self._open.store.operation(operation)
+        if found is None:
+            raise NotFoundError(
+                f"there is no operation {operation!r} in this store",
+                code="operation-not-found",
+                hint="`ims list-operations` shows those there are",
+            )
+        return found
+
+    def recover(
+        self,
+        operations: Collection[str] = (),
+        *,
+        provider: str = "",
+        pool: str = "",
+        dry_run: bool = False,
+    ) -> list[Recovery]:
+        """End what processes that are gone left unfinished in a pool: complete it, or remove it.
+
+        Every verb does so for the pool it uses; this one does it alone, and tells.
+
+        Args:
+            operations: Only these, by their ids; also those that were kept on failure.
+            provider: See the class.
+            pool: See the class.
+            dry_run: Only tell what would be done.
+        """
+        from ims_core.service.recovery import recover  # noqa: PLC0415 - as for templates
+
+        session = self._open.session(provider=provider, pool=pool, recover=False)
+        return recover(session, operations, dry_run=dry_run)
 
 
 def _told(vm: VM, session: Session) -> VM:

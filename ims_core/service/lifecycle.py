@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ims_bootparams.validation import check_context
-from ims_core.errors import ImsError, InvalidError
+from ims_core.errors import ImsError, InvalidError, UnavailableError
 from ims_core.models import Carrier, State, Wait
 from ims_core.registry import layout as load_layout
-from ims_core.service.addresses import readdressed, refuse_promised
+from ims_core.service.addresses import promised, readdressed, static_claim
 from ims_core.service.delivery import check_wait, deliver, digest_for
 from ims_core.service.events import Event, Phase
+from ims_core.service.operations import Kind, give_up, recorded
+from ims_core.service.session import BUSY_SECONDS
 from ims_core.service.waiting import Deadline, Expected, wait_for
+from ims_core.store import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from ims_core.models import VM, Delivery
+    from ims_core.models import VM, Delivery, Interface, Mark
+    from ims_core.service.operations import Running
     from ims_core.service.session import Session
     from ims_core.store import Intent
 
 __all__ = [
     "OFF",
+    "changing",
     "context_pending",
     "delete",
+    "keep_promises",
     "pending_addresses",
     "set_addresses",
     "start",
@@ -40,19 +46,19 @@ OFF = (State.DEFINED, State.STOPPED, State.CRASHED)
 
 def start(session: Session, name: str, wait: Wait, deadline: Deadline) -> VM:
     """Start a VM with a fresh delivery of its context; one whose context is lost as it is."""
-    vm, mark = session.find_ours(name)
-    with session.locks.of(vm, seconds=deadline.left):
-        intent = session.store.intent(vm.uuid)
-        delivery = _next_delivery(session, intent, wait)
-        session.tell(Event(Phase.START, f"starting {vm.name}"))
+    with changing(session, Kind.START, name, deadline.left) as (running, vm, mark):
+        intent = running.store.intent(vm.uuid)
+        delivery = _next_delivery(running, intent, wait)
+        running.tell(Event(Phase.START, f"starting {vm.name}"))
         if intent is not None:
             # What was set while it ran is reserved from now on instead of what it had.
-            session.provider.set_addresses(vm.uuid, intent.context.interfaces)
-        session.provider.start(vm.uuid, delivery)
+            running.provider.set_addresses(vm.uuid, intent.context.interfaces)
+        running.provider.start(vm.uuid, delivery)
         expected = Expected("", "")
-        if delivery is not None:
+        if intent is not None and delivery is not None:
             expected = Expected(delivery.digest, delivery.nonce)
-            session.store.save_mark(replace(mark, digest=delivery.digest, nonce=delivery.nonce))
+            told = replace(mark, digest=delivery.digest, nonce=delivery.nonce)
+            keep_promises(running, told, intent.context.interfaces)
     vm = wait_for(session, vm.uuid, wait, expected, deadline)
     session.report(Event(Phase.DONE, f"{vm.name} is {wait}"))
     return replace(vm, pool=session.pool.name)
@@ -60,21 +66,19 @@ def start(session: Session, name: str, wait: Wait, deadline: Deadline) -> VM:
 
 def stop(session: Session, name: str, *, force: bool, deadline: Deadline) -> None:
     """Stop a VM: ask the guest and wait, or with ``force`` take the power away."""
-    vm, _ = session.find_ours(name)
-    session.tell(Event(Phase.STOP, f"{'powering off' if force else 'stopping'} {vm.name}"))
     # Whoever waits for the guest to stop must not keep another from pulling the plug.
-    with nullcontext() if force else session.locks.of(vm, seconds=deadline.left):
-        session.provider.stop(vm.uuid, force=force, timeout=deadline.left)
+    with changing(session, Kind.STOP, name, None if force else deadline.left) as (running, vm, _):
+        running.tell(Event(Phase.STOP, f"{'powering off' if force else 'stopping'} {vm.name}"))
+        running.provider.stop(vm.uuid, force=force, timeout=deadline.left)
     session.report(Event(Phase.DONE, f"{vm.name} is stopped"))
 
 
 def delete(session: Session, name: str) -> None:
     """Remove a VM and all that was made for it."""
-    vm, _ = session.find_ours(name)
-    session.tell(Event(Phase.DELETE, f"deleting {vm.name}"))
-    with session.locks.of(vm):
-        session.provider.delete(vm.uuid)
-        session.store.forget(vm.uuid)
+    with changing(session, Kind.DELETE, name, BUSY_SECONDS, undo=_go_on_later) as (running, vm, _):
+        running.tell(Event(Phase.DELETE, f"deleting {vm.name}"))
+        running.provider.delete(vm.uuid)
+        running.store.forget(vm.uuid)
     session.report(Event(Phase.DONE, f"{vm.name} is deleted"))
 
 
@@ -83,29 +87,42 @@ def set_addresses(session: Session, name: str, addresses: Sequence[str], card: i
 
     They reach the guest with its next start; the hypervisor's own network is told at once.
     """
-    vm, _ = session.find_ours(name, evidence=True)
-    with session.locks.of(vm):
-        intent = session.intent_of(vm)
-        cards = list(intent.context.interfaces)
+    with changing(session, Kind.SET_IP, name, BUSY_SECONDS) as (running, vm, mark):
+        intent = running.intent_of(vm)
+        before = intent.context.interfaces
+        cards = list(before)
         if not 0 <= card < len(cards):
             raise InvalidError(
                 f"VM {vm.name!r} has no interface {card}", hint=f"it has 0 to {len(cards) - 1}"
             )
         cards[card] = readdressed(cards[card], addresses)
-        refuse_promised(session, vm.uuid, cards[card].addresses)
+        # Until its next start it has what it had.
+        held = before if vm.state not in OFF else ()
+        running.store.reserve(vm.uuid, static_claim(running, vm.uuid, (*cards, *held)))
         try:
-            completed = session.provider.set_addresses(vm.uuid, cards)
+            completed = running.provider.set_addresses(vm.uuid, cards)
             context = replace(intent.context, interfaces=tuple(completed))
             check_context(context)
-            session.store.save_intent(replace(intent, context=context))
+            keep_promises(running, mark, (*completed, *held))
+            running.store.save_intent(replace(intent, context=context))
         except BaseException:
             with suppress(ImsError):  # the error that is on its way matters more
-                session.provider.set_addresses(vm.uuid, intent.context.interfaces)
+                running.provider.set_addresses(vm.uuid, before)
+                keep_promises(running, mark, before)
             raise
     vm = replace(vm, pool=session.pool.name, pending=completed[card].addresses or (DHCP,))
     when = "pending until next start" if vm.state not in OFF else "takes effect at the next start"
     session.report(Event(Phase.DONE, f"{', '.join(vm.pending)}: {when}"))
     return vm
+
+
+def keep_promises(session: Session, mark: Mark, cards: Sequence[Interface]) -> None:
+    """Reserve exactly the addresses of these cards, and say so in the VM's mark."""
+    session.store.reserve(mark.vm, static_claim(session, mark.vm, cards))
+    changed = replace(mark, addresses=promised(cards))
+    if changed.addresses != mark.addresses:
+        session.provider.write_mark(mark.vm, changed)
+    session.store.save_mark(changed)
 
 
 def pending_addresses(vm: VM, intent: Intent | None) -> tuple[str, ...]:
@@ -123,6 +140,40 @@ def context_pending(vm: VM, intent: Intent | None) -> bool:
     if intent is None or vm.mark is None:
         return False
     return vm.mark.digest != digest_for(intent.context, load_layout(intent.layout))
+
+
+@contextmanager
+def changing(
+    session: Session,
+    kind: str,
+    name: str,
+    seconds: float | None,
+    undo: Callable[[Running, BaseException], Outcome] | None = None,
+) -> Iterator[tuple[Session, VM, Mark]]:
+    """Hold a VM of ours, looked at again once it is held, and record what is done to it.
+
+    Args:
+        session: Its pool.
+        kind: What is done.
+        name: Its name or UUID.
+        seconds: How long to wait for its lock; None does without.
+        undo: See :func:`recorded`.
+    """
+    vm, mark = session.find_ours(name)
+    holding = nullcontext() if seconds is None else session.hold(vm.uuid, vm.name, seconds=seconds)
+    with holding:
+        if seconds is not None:
+            vm, mark = session.find_ours(vm.uuid)
+        with recorded(session, kind, vm.name, vm=vm.uuid, undo=undo or give_up) as running:
+            yield running.session, vm, mark
+
+
+def _go_on_later(_running: Running, error: BaseException) -> Outcome:
+    """What was begun and cannot go on now is ended by recovery, since a half VM is of no use."""
+    if isinstance(error, UnavailableError):
+        error.details += ("what is left of it is removed when the hypervisor answers again",)
+        return Outcome.UNFINISHED
+    return Outcome.FAILED if isinstance(error, ImsError) else Outcome.UNFINISHED
 
 
 def _next_delivery(session: Session, intent: Intent | None, wait: Wait) -> Delivery | None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from ims_core import __version__
@@ -23,43 +22,13 @@ if TYPE_CHECKING:
     from ims_core.service.events import Event, Listener
     from ims_core.spi import Provider
     from ims_core.store import Intent, Store
-    from ims_core.undo import Undo
+    from ims_core.undo import Left, Undo
 
-__all__ = ["Locks", "Session", "open_session", "validated_settings"]
+__all__ = ["Session", "open_session", "validated_settings"]
 
 
 BUSY_SECONDS = 60.0
 ROLL_BACK_SECONDS = 60.0
-
-
-class Locks:
-    """One lock for each VM, for the threads of this process."""
-
-    def __init__(self) -> None:
-        """There are none yet."""
-        self._guard = Lock()
-        self._locks: dict[str, Lock] = {}
-
-    @contextmanager
-    def of(self, vm: VM, *, seconds: float = BUSY_SECONDS) -> Iterator[None]:
-        """Hold the lock of a VM, as whoever changes it does (spi, sentence 2).
-
-        Raises:
-            ConflictError: ``vm-busy``: another thread has changed it for all that time.
-        """
-        with self._guard:
-            lock = self._locks.setdefault(vm.uuid, Lock())
-        if not lock.acquire(timeout=seconds):
-            raise ConflictError(
-                f"VM {vm.name!r} is being changed by another thread",
-                code="vm-busy",
-                vm=vm.name,
-                hint="try again when that is done; a forced stop need not wait",
-            )
-        try:
-            yield
-        finally:
-            lock.release()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +39,39 @@ class Session:
     provider: Provider
     store: Store
     tell: Listener
-    locks: Locks
 
     def report(self, event: Event) -> None:
         """Tell what cannot be cancelled any more: an exception of the listener is dropped."""
         with suppress(Exception):
             self.tell(event)
 
-    def roll_back(self, undo: Undo) -> list[str]:
+    @contextmanager
+    def hold(self, vm: str, name: str, *, seconds: float = BUSY_SECONDS) -> Iterator[None]:
+        """Hold the lock of a VM, as whoever changes it does (spi, sentence 2).
+
+        Args:
+            vm: Its UUID.
+            name: Its name, for the error.
+            seconds: How long to wait for it.
+
+        Raises:
+            ConflictError: ``vm-busy``: somebody else has changed it for all that time.
+        """
+        with ExitStack() as held:
+            try:
+                held.enter_context(self.store.lock(f"vm-{vm}", seconds=seconds))
+            except TimeoutError:
+                raise ConflictError(
+                    f"VM {name!r} is being changed by another operation",
+                    code="vm-busy",
+                    vm=name,
+                    pool=self.pool.name,
+                    hint="try again when that is done, `ims list-operations` shows it;"
+                    " a forced stop need not wait",
+                ) from None
+            yield
+
+    def roll_back(self, undo: Undo) -> Left:
         """Discard what was announced, within a bound; returns what had to be left."""
         end = time.monotonic() + ROLL_BACK_SECONDS
         return undo.roll_back(self.provider, expired=lambda: time.monotonic() > end)
@@ -154,7 +148,7 @@ class Session:
 def open_session(pool: Pool, store: Store, tell: Listener) -> Session:
     """Load the pool's provider and connect it."""
     cls = provider_class(pool.provider)
-    return Session(pool, cls.open(validated_settings(cls, pool, store)), store, tell, Locks())
+    return Session(pool, cls.open(validated_settings(cls, pool, store)), store, tell)
 
 
 def validated_settings(cls: type[Provider], pool: Pool, store: Store) -> dict[str, Any]:

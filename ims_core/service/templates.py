@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from ims_core.errors import CapacityError, ConflictError, ImsError, InvalidError, UnsupportedError
 from ims_core.models import Template
 from ims_core.names import check_name
 from ims_core.registry import layout as load_layout
 from ims_core.service.events import Event, Phase
+from ims_core.service.operations import Kind, recorded
 from ims_core.spi import TemplateStore, require
-from ims_core.undo import Undo
+from ims_core.store import Outcome
 from ims_images import check_digest, fetch, file_digest, inspect_image, public_url
 
 if TYPE_CHECKING:
     from ims_core.service.events import Listener
+    from ims_core.service.operations import Running
     from ims_core.service.session import Session
     from ims_core.service.waiting import Deadline
     from ims_core.spi import Progress
 
-__all__ = ["import_template"]
+__all__ = ["delete_template", "import_template", "undo_import"]
 
 
 def import_template(
@@ -47,7 +49,7 @@ def import_template(
     provider = require(session.provider, TemplateStore)
     check_name("template", name)
     load_layout(layout)
-    if any(each.name == name for each in provider.list_templates()):
+    if provider.find_template(name):
         raise ConflictError(
             f"there is a template {name!r} in pool {session.pool.name!r} already",
             code="template-exists",
@@ -82,21 +84,44 @@ def import_template(
         min_memory=min_memory,
         source=public_url(source) if "://" in source else source,
     )
-    undo = Undo(uuid4().hex[:16])
-    try:
-        provider.import_template(
-            image, template, undo, _percent(Phase.UPLOAD, name, session.tell, deadline)
-        )
-    except BaseException as error:
-        session.report(Event(Phase.ROLL_BACK, f"removing what was made of template {name}"))
-        left = session.roll_back(undo)
-        if isinstance(error, ImsError):
-            error.details += tuple(f"left behind: {each}" for each in left)
-        raise
+    with recorded(session, Kind.IMPORT, name, undo=undo_import) as running:
+        progress = _percent(Phase.UPLOAD, name, running.session.tell, deadline)
+        template = replace(template, operation=running.journal.operation)
+        provider.import_template(image, template, running.journal, progress)
     if "://" in source:
         image.unlink(missing_ok=True)  # it is in the pool; what is kept serves only to resume
     session.report(Event(Phase.DONE, f"template {name} ({template.format}, {digest})"))
     return template
+
+
+def undo_import(running: Running, error: BaseException) -> Outcome:
+    """Leave nothing of a template that is not to be."""
+    session = running.session
+    session.report(Event(Phase.ROLL_BACK, "removing what was made of the template"))
+    left = session.roll_back(running.journal)
+    if isinstance(error, ImsError):
+        error.details += tuple(f"left behind: {each}" for each in left.all)
+    return Outcome.UNFINISHED if left.ours else Outcome.FAILED
+
+
+def delete_template(session: Session, name: str) -> None:
+    """Remove a template that no VM depends on, nor one that is being made at this moment.
+
+    Raises:
+        NotFoundError: ``template-not-found``.
+        ConflictError: ``template-in-use``.
+    """
+    store = require(session.provider, TemplateStore)
+    with recorded(session, Kind.DELETE_TEMPLATE, name):
+        for intent in session.store.intents(session.pool.name):
+            if intent.mark.template == name and not intent.mark.complete:
+                raise ConflictError(
+                    f"template {name!r} is in use: VM {intent.name!r} is being made from it",
+                    code="template-in-use",
+                    vm=intent.name,
+                    hint="wait until that is done; `ims recover` ends what was cut short",
+                )
+        store.delete_template(name)
 
 
 def _obtain(source: str, cache: Path, sha256: str, deadline: Deadline, tell: Listener) -> Path:

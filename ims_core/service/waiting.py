@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ims_core.errors import CancelledError, DeadlineError, GuestError, ImsError
 from ims_core.models import State, Wait
 from ims_core.service.events import Event, Phase
+from ims_core.service.handles import current
 from ims_core.spi import ConsoleLog
 
 if TYPE_CHECKING:
@@ -31,8 +32,9 @@ class Deadline:
     """A point in time by which something must be done."""
 
     def __init__(self, seconds: float) -> None:
-        """Begin to count."""
+        """Begin to count, for the operation that this thread is at."""
         self.seconds = seconds
+        self._handle = current()
         self._end = time.monotonic() + seconds
 
     @property
@@ -41,16 +43,29 @@ class Deadline:
         return max(0.0, self._end - time.monotonic())
 
     def check(self, so_far: str) -> None:
-        """Raise ``DeadlineError`` when the time is over.
+        """Raise ``DeadlineError`` when the time is over, or ``CancelledError`` when it is to stop.
 
         Args:
             so_far: How far it came, for the message.
         """
+        if self._handle is not None:
+            self._handle.check()
         if self.expired:
             raise DeadlineError(
                 f"{self.seconds:g} s were not enough: {so_far}",
                 hint="give it more time with --timeout",
             )
+
+    def pause(self, seconds: float) -> None:
+        """Wait for so long, but not beyond the end, nor once the operation is to stop.
+
+        Raises:
+            CancelledError: It is.
+        """
+        if self._handle is None:
+            time.sleep(min(seconds, self.left))
+        elif self._handle.stop.wait(min(seconds, self.left)):
+            self._handle.check()
 
     @property
     def expired(self) -> bool:
@@ -94,7 +109,7 @@ def wait_for(session: Session, uuid: str, wait: Wait, expected: Expected, deadli
             told = missing
         if deadline.expired:
             raise _timeout(session, vm, wait, missing, deadline)
-        time.sleep(min(pause, deadline.left))
+        deadline.pause(pause)
         pause = min(pause * 1.5, _LONGEST_PAUSE)
 
 

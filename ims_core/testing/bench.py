@@ -247,7 +247,7 @@ class Bench:
     def roll_back(self, undo: Undo) -> None:
         """Discard all that was announced; nothing may be left."""
         left = undo.roll_back(self.provider, expired=lambda: False)
-        assert not left, f"discard left behind: {left}"
+        assert not left.all, f"discard left behind: {left.all}"
 
     def finally_(self, cleanup: Callable[[], object]) -> None:
         """Have this called at the end, last one first."""

@@ -205,6 +205,10 @@ class FakeProvider(Provider):
         """See the SPI."""
         return self._templates.all()
 
+    def find_template(self, name: str) -> Template | None:
+        """See the SPI."""
+        return self._templates.find(name)
+
     def template_room(self) -> int | None:
         """See the SPI."""
         return self._capacity - self._directory.used()

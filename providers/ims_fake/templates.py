@@ -46,9 +46,13 @@ class Templates:
         """Every template."""
         return [template for template, _ in self._manifests()]
 
+    def find(self, name: str) -> Template | None:
+        """The one of that name."""
+        return next((template for template in self.all() if template.name == name), None)
+
     def has(self, name: str) -> bool:
         """Whether there is one of that name."""
-        return any(template.name == name for template in self.all())
+        return self.find(name) is not None
 
     def add(self, image: Path, template: Template, undo: UndoLog, progress: Progress) -> None:
         """Copy the image, then publish it by its manifest."""
@@ -66,14 +70,14 @@ class Templates:
             )
 
     def delete(self, name: str) -> None:
-        """Remove one that no VM was made from."""
+        """Remove one that no VM was made from; the manifest last, so that it can be done again."""
         self._pace.step("delete-template")
         with self._directory.locked():
             for template, manifest in self._manifests():
                 if template.name == name:
                     self._refuse_used(name)
-                    self._directory.remove(manifest)
                     self._directory.remove(manifest.with_suffix(".img"))
+                    self._directory.remove(manifest)
                     return
         raise template_missing(name)
 

@@ -273,6 +273,15 @@ class KvmProvider(Provider):
                 return []
 
     @bounded(CALL_SECONDS)
+    def find_template(self, name: str) -> Template | None:
+        """The template of that name; none while the storage pool does not exist."""
+        with libvirt_errors(f"template {name}"):
+            try:
+                return self.templates.find(name)
+            except NotFoundError:
+                return None
+
+    @bounded(CALL_SECONDS)
     def template_room(self) -> int | None:
         """What is free in the storage pool; unknown while it does not exist."""
         with libvirt_errors("templates"):

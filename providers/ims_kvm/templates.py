@@ -46,6 +46,11 @@ class Templates:
                     found.append(manifest[0])
         return found
 
+    def find(self, name: str) -> Template | None:
+        """The one of that name, if its import was finished."""
+        found = self._read(f"{PREFIX}{name}{SUFFIX}")
+        return found[0] if found else None
+
     def image_path(self, name: str) -> str:
         """Where the image of a template lies on the hypervisor's host."""
         return self._pool.path_of(self._manifest(name)[1])
@@ -71,10 +76,10 @@ class Templates:
         self._pool.write(name, manifest.encode())
 
     def remove(self, name: str) -> None:
-        """Remove a template; the manifest goes first, so that nothing new is made from it."""
+        """Remove a template; its manifest goes last, so that this can be done again."""
         _, image = self._manifest(name)
-        self._pool.delete(f"{PREFIX}{name}{SUFFIX}")
         self._pool.delete(image)
+        self._pool.delete(f"{PREFIX}{name}{SUFFIX}")
 
     def remove_unfinished(self, name: str) -> bool:
         """Remove a manifest that was never written or cannot be read; false if there is none."""

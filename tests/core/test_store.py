@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ims_core import ConfigError, Context, Mark
-from ims_core.store import Intent, Store
+from ims_core.store import Intent
+from ims_core.store.sqlite import SqliteStore as Store
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,6 +10,7 @@ import pytest
 
 from ims_core.models import Template
 from ims_core.service import Ims
+from ims_core.service.events import ignore
 from ims_core.testing import Target
 from ims_core.undo import Undo
 from ims_fake import FakeProvider
@@ -18,6 +19,8 @@ from tests.fake.pools import SIZE, TEMPLATE, add_foreign, contents, settings_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from ims_core.service.events import Listener
 
 
 @pytest.fixture
@@ -67,11 +70,11 @@ def connect(pool: Path, own_state: Path) -> Iterator[Callable[..., Ims]]:
     """``connect(**settings)``: IMS with this pool, configured as a user would."""
     opened = []
 
-    def connect(**settings: Any) -> Ims:
+    def connect(progress: Listener = ignore, **settings: Any) -> Ims:
         lines = {"provider": "fake", "template": TEMPLATE, "directory": str(pool), **settings}
         text = "".join(f"{key} = {json.dumps(value)}\n" for key, value in lines.items())
         (own_state / "ims.toml").write_text(f"[pools.fake]\n{text}")
-        opened.append(Ims())
+        opened.append(Ims(progress=progress))
         return opened[-1]
 
     yield connect

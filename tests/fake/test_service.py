@@ -271,8 +271,7 @@ def test_a_listener_that_cancels_again_and_again_stops_no_rollback(
         if event.phase in (Phase.START, Phase.ROLL_BACK):
             raise CancelledError("no more of it")
 
-    ims = connect()
-    ims._tell = cancelling
+    ims = connect(progress=cancelling)
     with pytest.raises(CancelledError):
         ims.create_vm("web01")
     assert contents(pool) == before
@@ -283,8 +282,7 @@ def test_a_listener_that_fails_when_all_is_done_undoes_nothing(connect: Connect)
         if event.phase is Phase.DONE:
             raise RuntimeError("no paper in the printer")
 
-    ims = connect()
-    ims._tell = failing
+    ims = connect(progress=failing)
     assert ims.create_vm("web01").state is State.RUNNING
 
 

@@ -1,0 +1,206 @@
+"""Ending what processes that are gone left unfinished.
+
+Only operations whose lock can be taken are touched, so whoever is still at work is left alone,
+and two that recover at once do no harm. Everything done here can be cut short and done again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ims_core.errors import ConflictError, ImsError, NotFoundError
+from ims_core.models import State
+from ims_core.service.context import tell_again
+from ims_core.service.create import undo_create
+from ims_core.service.events import Event, Phase
+from ims_core.service.operations import Journal, Kind, interrupted
+from ims_core.spi import TemplateStore, require
+from ims_core.store import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from ims_core.models import VM
+    from ims_core.service.session import Session
+    from ims_core.store import Operation
+
+__all__ = ["Recovery", "recover"]
+
+BUSY_SECONDS = 10.0
+_OPEN = (Outcome.RUNNING, Outcome.UNFINISHED)
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What became of one operation that was left unfinished.
+
+    Attributes:
+        operation: As it is recorded now.
+        message: What was done, or would be done, in one sentence.
+    """
+
+    operation: Operation
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """How to end an operation: in words, and by a function that tells how it ended."""
+
+    message: str
+    run: Callable[[], Outcome]
+
+
+def recover(
+    session: Session, operations: Collection[str] = (), *, dry_run: bool = False
+) -> list[Recovery]:
+    """End the operations of a pool that nobody is at work on any more.
+
+    Args:
+        session: The pool.
+        operations: Only these, by their ids; then also those whose pieces were kept.
+        dry_run: Only tell what would be done.
+    """
+    found = session.store.operations(session.pool.name, unfinished=not operations)
+    ended = [
+        _recover(session, each.id, dry_run=dry_run)
+        for each in found
+        if not operations or each.id in operations
+    ]
+    return [each for each in ended if each is not None]
+
+
+def _recover(session: Session, operation: str, *, dry_run: bool) -> Recovery | None:
+    """End one operation; None when there is nothing to end."""
+    try:
+        with session.store.lock(operation, seconds=0):
+            # It may have ended before its lock was ours.
+            record = session.store.operation(operation)
+            if record is None or record.outcome not in (*_OPEN, Outcome.KEPT):
+                return None
+            return _end(session, record, dry_run=dry_run)
+    except TimeoutError:
+        record = session.store.operation(operation)
+        return Recovery(record, "it is still running") if record and dry_run else None
+
+
+def _end(session: Session, record: Operation, *, dry_run: bool) -> Recovery:
+    try:
+        end = _ENDS[record.kind](session, record)
+        if dry_run:
+            return Recovery(record, end.message)
+        session.report(Event(Phase.RECOVER, f"{_named(record)}: {end.message}", warning=True))
+        outcome = end.run()
+    except ImsError as error:
+        return Recovery(replace(record, outcome=Outcome.UNFINISHED), f"cannot be ended: {error}")
+    why = {} if outcome is Outcome.DONE else dict(record.error) or interrupted()
+    session.store.finish(record.id, outcome, why)
+    message = end.message if outcome is not Outcome.UNFINISHED else f"not done: {end.message}"
+    return Recovery(replace(record, outcome=outcome, error=why), message)
+
+
+def _named(record: Operation) -> str:
+    return f"{record.kind} {record.subject} (operation {record.id}) was cut short"
+
+
+def _create(session: Session, record: Operation) -> _End:
+    vm = _look(session, record)
+    if vm is not None and vm.mark is not None and vm.mark.complete:
+        mark = vm.mark
+
+        def keep() -> Outcome:
+            session.store.save_mark(mark)
+            return Outcome.DONE
+
+        return _End("the VM is complete, and stays", keep)
+    return _discarded(session, record)
+
+
+def _import(session: Session, record: Operation) -> _End:
+    found = require(session.provider, TemplateStore).find_template(record.subject)
+    if found is not None and found.operation == record.id:
+        return _End("the template is complete, and stays", lambda: Outcome.DONE)
+    return _discarded(session, record)
+
+
+def _discarded(session: Session, record: Operation) -> _End:
+    journal = Journal(record.id, list(record.resources), store=session.store)
+
+    def discard() -> Outcome:
+        if record.vm:
+            with session.hold(record.vm, record.subject, seconds=BUSY_SECONDS):
+                left = undo_create(session, journal, record.vm)
+        else:
+            left = session.roll_back(journal)
+        for each in left.all:
+            session.report(Event(Phase.RECOVER, f"left behind: {each}", warning=True))
+        return Outcome.UNFINISHED if left.ours else Outcome.FAILED
+
+    pieces = ", ".join(f"{each.kind} {each.name}" for each in record.resources) or "nothing"
+    return _End(f"what it made is removed: {pieces}", discard)
+
+
+def _delete(session: Session, record: Operation) -> _End:
+    vm = _look(session, record)
+    if vm is not None and vm.mark is None:
+        return _End("the VM has no mark of ours, and stays", lambda: Outcome.FAILED)
+
+    def go_on() -> Outcome:
+        with session.hold(record.vm, record.subject, seconds=BUSY_SECONDS):
+            session.provider.delete(record.vm)
+            session.store.forget(record.vm)
+        return Outcome.DONE
+
+    return _End("the VM is deleted", go_on)
+
+
+def _delete_template(session: Session, record: Operation) -> _End:
+    def go_on() -> Outcome:
+        try:
+            require(session.provider, TemplateStore).delete_template(record.subject)
+        except NotFoundError:
+            return Outcome.DONE
+        except ConflictError:
+            return Outcome.FAILED  # somebody uses it by now
+        return Outcome.DONE
+
+    return _End("the template is deleted", go_on)
+
+
+def _converge(session: Session, record: Operation) -> _End:
+    """Start, stop, set-ip, update-context, adopt: the VM is made to agree with what is intended."""
+
+    def agree() -> Outcome:
+        with session.hold(record.vm, record.subject, seconds=BUSY_SECONDS):
+            vm = _look(session, record)
+            if vm is None or vm.mark is None:
+                return Outcome.FAILED
+            session.store.save_mark(vm.mark)
+            if record.kind == Kind.SET_IP and (intent := session.store.intent(vm.uuid)):
+                session.provider.set_addresses(vm.uuid, intent.context.interfaces)
+            if record.kind == Kind.UPDATE:
+                tell_again(session, vm)
+            running = vm.state in (State.RUNNING, State.STARTING)
+            reached = running if record.kind == Kind.START else True
+            return Outcome.DONE if reached else Outcome.FAILED
+
+    return _End("the VM is left as it is intended to be", agree)
+
+
+def _look(session: Session, record: Operation) -> VM | None:
+    found = session.provider.inspect([record.vm])
+    return next((vm for vm in found if vm.uuid == record.vm), None)
+
+
+_ENDS: dict[str, Callable[[Session, Operation], _End]] = {
+    Kind.CREATE: _create,
+    Kind.IMPORT: _import,
+    Kind.DELETE: _delete,
+    Kind.DELETE_TEMPLATE: _delete_template,
+    Kind.ADOPT: _converge,
+    Kind.SET_IP: _converge,
+    Kind.START: _converge,
+    Kind.STOP: _converge,
+    Kind.UPDATE: _converge,
+}

@@ -1,0 +1,100 @@
+"""What a store keeps: intents, operations and reservations, as frozen data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ims_core.models import Context, Mark, Resource
+
+__all__ = ["Intent", "Operation", "Outcome", "Reservation", "Step"]
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What a VM is meant to be told at its next start, and how; and the mark it was given."""
+
+    uuid: str
+    pool: str
+    name: str
+    layout: str
+    carrier: str
+    context: Context
+    mark: Mark
+
+
+class Outcome(StrEnum):
+    """How an operation ended, or that it has not."""
+
+    RUNNING = "running"  # or its process was killed: whether its lock is free tells
+    DONE = "done"
+    FAILED = "failed"  # nothing of it is left
+    UNFINISHED = "unfinished"  # it failed, and something could not be undone yet
+    KEPT = "kept"  # it failed, and what it made was to be kept for a look
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A phase that an operation entered.
+
+    Attributes:
+        at: Seconds since the epoch.
+    """
+
+    phase: str
+    message: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """An address that nobody else may be given.
+
+    Attributes:
+        pool: Of the VM.
+        network: The provider's name of the network.
+        address: Without prefix length.
+        vm: UUID of the VM that has it.
+    """
+
+    pool: str
+    network: str
+    address: str
+    vm: str
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One recorded run of a changing verb.
+
+    Attributes:
+        id: 16 hexadecimal digits, part of the names of what it makes.
+        kind: The verb: ``create-vm``, ``import-template``, …
+        subject: Name of the VM or template.
+        vm: UUID of the VM; empty for templates.
+        request: The caller's id of the request, by which a repetition is known.
+        order: Digest of what was ordered under that id.
+        started: Seconds since the epoch.
+        ended: The same; None while it has not.
+        error: The error it ended with, in its JSON form.
+        steps: The phases it went through.
+        resources: What it announced, in that order.
+    """
+
+    id: str
+    kind: str
+    pool: str
+    subject: str
+    vm: str = ""
+    request: str = ""
+    order: str = ""
+    started: float = 0.0
+    ended: float | None = None
+    outcome: Outcome = Outcome.RUNNING
+    error: Mapping[str, Any] = field(default_factory=dict)
+    steps: tuple[Step, ...] = ()
+    resources: tuple[Resource, ...] = ()
