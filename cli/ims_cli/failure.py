@@ -13,23 +13,28 @@ from ims_cli.signals import SignalError
 from ims_cli.text import harmless
 from ims_core.errors import ImsError
 
-__all__ = ["report", "report_internal"]
+__all__ = ["report", "report_internal", "told"]
 
 _INTERNAL = 70  # EX_SOFTWARE
 
 
 def report(error: ImsError, output: str) -> int:
     """Print an error and return its exit status."""
-    lines = [f"ims: {harmless(error.message)}"]
+    say("\n".join(told(error)))
+    _hand_over(error, output)
+    return error.status if isinstance(error, SignalError) else error.exit_status
+
+
+def told(error: ImsError, about: str = "") -> list[str]:
+    """The lines of an error; of one among several, with what it is about."""
+    name = f"{harmless(about)}: " if about and about not in error.message else ""
+    lines = [f"ims: {name}{harmless(error.message)}"]
     cause = str(error.__cause__ or "")
     if cause and cause not in error.message:
         lines.append(f"cause: {harmless(cause)}")
     if error.hint:
         lines.append(f"hint: {harmless(error.hint)}")
-    lines += [f"  {harmless(detail.expandtabs())}" for detail in error.details]
-    say("\n".join(lines))
-    _hand_over(error, output)
-    return error.status if isinstance(error, SignalError) else error.exit_status
+    return [*lines, *(f"  {harmless(detail.expandtabs())}" for detail in error.details)]
 
 
 def report_internal(error: Exception, output: str) -> int:

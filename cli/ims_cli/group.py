@@ -24,6 +24,7 @@ VERBS = {
     "start-vm": Verb("lifecycle", "Start a VM."),
     "stop-vm": Verb("lifecycle", "Ask a VM's guest to stop, and wait until it has."),
     "delete-vm": Verb("lifecycle", "Remove a VM and everything that was made for it."),
+    "adopt-vm": Verb("lifecycle", "Manage a VM that IMS, or this store, did not make."),
     "list-vms": Verb("vms", "List the VMs of a pool."),
     "show-vm": Verb("vms", "Show one VM, with its addresses and its receipt."),
     "metrics": Verb("vms", "Show what running VMs use."),
@@ -37,6 +38,11 @@ VERBS = {
     "delete-template": Verb("templates", "Remove a template that no VM depends on."),
     "list-providers": Verb("providers", "List the installed providers."),
     "show-provider": Verb("providers", "Show what a provider can do, and its settings."),
+    "list-operations": Verb("operations", "List what was done, and how it ended."),
+    "show-operation": Verb(
+        "operations", "Show one operation: its phases, what it made, and its error."
+    ),
+    "recover": Verb("operations", "End what was cut short in a pool: complete it, or remove it."),
     "check": Verb("check", "Look at what a pool needs, and say how to mend it."),
 }
 """Every verb, in the order of the help; a test proves that the lines are the verbs' own."""

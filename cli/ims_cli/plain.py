@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ims_core.models import VM, Address, Finding, Metrics, Receipt, ShownContext, Template
     from ims_core.registry import Plugin
+    from ims_core.store import Operation
 
 __all__ = [
     "address_data",
     "context_data",
     "finding_data",
     "metrics_data",
+    "operation_data",
+    "operation_details",
     "plugin_data",
     "receipt_data",
     "template_data",
@@ -144,6 +147,34 @@ def finding_data(finding: Finding) -> Data:
         "ok": finding.ok,
         "message": finding.message,
         "fix": finding.fix or None,
+    }
+
+
+def operation_data(operation: Operation) -> Data:
+    """An operation as a list shows it; times in seconds since the epoch."""
+    return {
+        "id": operation.id,
+        "kind": operation.kind,
+        "pool": operation.pool,
+        "subject": operation.subject,
+        "vm": operation.vm or None,
+        "request": operation.request or None,
+        "outcome": str(operation.outcome),
+        "started": operation.started,
+        "ended": operation.ended,
+        "error": dict(operation.error) or None,
+    }
+
+
+def operation_details(operation: Operation) -> Data:
+    """An operation with its phases and with what it announced."""
+    return {
+        **operation_data(operation),
+        "phases": [
+            {"time": step.at, "phase": step.phase, "message": step.message}
+            for step in operation.steps
+        ],
+        "resources": [{"kind": each.kind, "name": each.name} for each in operation.resources],
     }
 
 

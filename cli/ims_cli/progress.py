@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from threading import current_thread, main_thread
 from typing import TYPE_CHECKING
 
 from ims_cli.messages import say
@@ -36,7 +37,7 @@ class Reporter:
 
     def __call__(self, event: Event) -> None:
         """Print a step; raises :class:`CancelledError` if a signal was not obeyed yet."""
-        if event.phase is Phase.ROLL_BACK:
+        if event.phase is Phase.ROLL_BACK and current_thread() is main_thread():
             self._cancellation.shield()
         if event.phase is not Phase.DONE:  # too late: nothing would be undone
             self._cancellation.check()

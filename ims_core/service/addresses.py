@@ -12,11 +12,11 @@ from ims_core.store import Reservation
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ims_core.models import Interface
+    from ims_core.models import Interface, Mark
     from ims_core.service.session import Session
     from ims_core.store import Claim
 
-__all__ = ["promised", "readdressed", "static_claim"]
+__all__ = ["promised", "promised_by", "readdressed", "static_claim"]
 
 
 def readdressed(card: Interface, addresses: Sequence[str]) -> Interface:
@@ -58,6 +58,22 @@ def static_claim(session: Session, vm: str, cards: Sequence[Interface]) -> Claim
             if holder := holders.get((each.pool, each.network, each.address)):
                 raise _taken(session, each.address, holder)
         return wanted
+
+    return claim
+
+
+def promised_by(session: Session, mark: Mark) -> Claim:
+    """A claim to what a mark says its VM was promised, without what others have by now."""
+
+    def claim(taken: Sequence[Reservation]) -> list[Reservation]:
+        others = {(each.pool, each.network, each.address) for each in taken}
+        wanted = []
+        for promise in mark.addresses.split():
+            network, _, address = promise.rpartition("=")
+            key = (session.pool.name, network, address)
+            if key not in others:
+                wanted.append(Reservation(*key, mark.vm))
+        return list(dict.fromkeys(wanted))
 
     return claim
 

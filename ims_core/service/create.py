@@ -8,24 +8,25 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ims_core.errors import CancelledError, ImsError, NotFoundError
+from ims_core.errors import CancelledError, ConflictError, ImsError, NotFoundError
 from ims_core.models import Wait
 from ims_core.service.addresses import static_claim
 from ims_core.service.events import Event, Phase
 from ims_core.service.operations import Kind, new_operation, recorded
 from ims_core.service.order import completed, drafted
+from ims_core.service.requests import made_before
+from ims_core.service.unmaking import undo_create
 from ims_core.service.waiting import Expected, wait_for
 from ims_core.store import Intent, Outcome
-from ims_core.undo import Left
 
 if TYPE_CHECKING:
-    from ims_core.models import VM, Mark
-    from ims_core.service.operations import Journal, Running
+    from ims_core.models import VM
+    from ims_core.service.operations import Running
     from ims_core.service.order import Order, Ready
     from ims_core.service.session import Session
     from ims_core.service.waiting import Deadline
 
-__all__ = ["create", "prepare", "undo_create"]
+__all__ = ["create", "prepare"]
 
 
 def prepare(session: Session, order: Order) -> Ready:
@@ -40,6 +41,17 @@ def create(session: Session, order: Order, deadline: Deadline) -> VM:
     Raises:
         ImsError: Anything that went wrong; its details name what could not be undone.
     """
+    while True:
+        if order.request and (made := made_before(session, order, deadline)):
+            return made
+        try:
+            return _create(session, order, deadline)
+        except ConflictError as error:
+            if error.code != "request-known":  # by somebody who was quicker
+                raise
+
+
+def _create(session: Session, order: Order, deadline: Deadline) -> VM:
     session.tell(Event(Phase.VALIDATE, "checking the order"))
     ready = prepare(session, order)
     attempt, spec = _Attempt(ready), ready.spec
@@ -60,36 +72,6 @@ def create(session: Session, order: Order, deadline: Deadline) -> VM:
         vm = _make(running, attempt, order.wait, deadline)
     session.report(Event(Phase.DONE, f"{spec.name} is {order.wait}"))
     return replace(vm, pool=session.pool.name)
-
-
-def undo_create(
-    session: Session, journal: Journal, vm: str, *, incomplete: Mark | None = None
-) -> Left:
-    """Leave nothing of a VM that is not to be; returns what had to be left.
-
-    Args:
-        session: Its pool.
-        journal: What was announced.
-        vm: Its UUID.
-        incomplete: The mark to give it first, if the one it has may say that it is complete:
-            whoever finds it half removed must not take it for that.
-    """
-    if incomplete is not None:
-        try:
-            if any(each.mark and each.mark.complete for each in session.provider.inspect([vm])):
-                session.provider.write_mark(vm, incomplete)
-        except Exception as error:  # noqa: BLE001 - whatever it is, recovery will decide
-            return Left(ours=(f"all of it: {error}",))
-    left = session.roll_back(journal)
-    return left if left.ours else replace(left, ours=_forgotten(session, vm).ours)
-
-
-def _forgotten(session: Session, vm: str) -> Left:
-    try:
-        session.store.forget(vm)
-    except ImsError as error:
-        return Left(ours=(f"its record: {error}",))
-    return Left()
 
 
 @dataclass

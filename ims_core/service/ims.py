@@ -237,6 +237,18 @@ class Ims:
             lambda session: lifecycle.delete(session, name), provider=provider, pool=pool
         )
 
+    def adopt_vm(self, name: str, *, provider: str = "", pool: str = "") -> VM:
+        """Manage a VM that somebody else, or another store, has made.
+
+        Only its mark is written. The disks of a VM that IMS did not make stay when it is deleted.
+
+        Raises:
+            NotFoundError: ``vm-not-found``.
+        """
+        from ims_core.service.adoption import adopt  # noqa: PLC0415 - as for templates
+
+        return adopt(self.session(provider=provider, pool=pool), name)
+
     def list_vms(
         self, *, provider: str = "", pool: str = "", include_foreign: bool = False
     ) -> list[VM]:
@@ -444,9 +456,18 @@ class Ims:
 
         delete_template(self.session(provider=provider, pool=pool), name)
 
-    def check(self, *, provider: str = "", pool: str = "") -> list[Finding]:
-        """What is wrong with a pool, each with the command that mends it."""
-        return list(self.session(provider=provider, pool=pool).provider.check())
+    def check(self, *, provider: str = "", pool: str = "", fix: bool = False) -> list[Finding]:
+        """What is wrong with a pool, each with the command that mends it.
+
+        Args:
+            provider: See the class.
+            pool: See the class.
+            fix: Mend what IMS can: what operations that were cut short have left, and what the
+                store knows wrongly. VMs that are complete, and what others made, are not touched.
+        """
+        from ims_core.service.checking import check  # noqa: PLC0415 - as for templates
+
+        return check(self._open.session(provider=provider, pool=pool, recover=False), fix=fix)
 
     # --- operations ---
 

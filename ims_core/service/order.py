@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ims_core.service.session import Session
 
-__all__ = ["Order", "Ready", "completed", "drafted"]
+__all__ = ["Order", "Ready", "completed", "drafted", "whoami"]
 
 DEFAULT_MEMORY = 512 * 1024 * 1024
 
@@ -103,7 +103,7 @@ def completed(
     delivery = deliver(context, layout, carrier, features)
     mark = Mark(
         store=session.store.id,
-        owner=_whoami(),
+        owner=whoami(),
         operation=operation,
         vm=spec.uuid,
         template=template.name,
@@ -166,7 +166,7 @@ def _spec(order: Order, template: Template, scheme: str) -> VMSpec:
     )
 
 
-def _whoami() -> str:
+def whoami() -> str:
     """Who runs this process, for the people who find the VM."""
     try:
         user = pwd.getpwuid(os.getuid()).pw_name

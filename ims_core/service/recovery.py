@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from ims_core.errors import ConflictError, ImsError, NotFoundError
 from ims_core.models import State
 from ims_core.service.context import tell_again
-from ims_core.service.create import undo_create
 from ims_core.service.events import Event, Phase
 from ims_core.service.operations import Journal, Kind, interrupted
+from ims_core.service.unmaking import undo_create
 from ims_core.spi import TemplateStore, require
 from ims_core.store import Outcome
 

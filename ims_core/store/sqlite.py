@@ -306,7 +306,10 @@ class SqliteStore:
     def _operations(self, condition: str, *values: str) -> list[Operation]:
         rows = self._run(f"SELECT {_OPERATION} FROM operations WHERE {condition}", *values)  # noqa: S608 - ours
         with self._errors():
-            return [Operation(*row[:9], Outcome(row[9]), json.loads(row[10])) for row in rows]
+            return [
+                replace(Operation(*row[:9]), outcome=Outcome(row[9]), error=json.loads(row[10]))
+                for row in rows
+            ]
 
     def _run(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         with self._guard, self._errors():

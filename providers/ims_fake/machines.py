@@ -118,8 +118,9 @@ class Machines:
 
     def delete(self, domain: Domain) -> None:
         """Remove all of a VM; the description goes last, so that this can be done again."""
+        ours = domain.mark is not None and domain.mark.operation
         for kind, name in (("volume", domain.volume), ("seed", domain.seed)):
-            if name:
+            if name and ours:
                 self._directory.remove(self._directory.path(kind, name))
         self._directory.remove(self._directory.path("domain", domain.uuid))
 

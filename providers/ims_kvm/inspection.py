@@ -51,7 +51,7 @@ def inspect(
             continue
         try:
             vm = _vm(domain, stats["state.state"], stats["state.reason"], known)
-            if vm.mark is not None and vms is None:
+            if vm.mark is not None and vm.mark.operation and vms is None:
                 pool = provider.pool if vm.uuid in known else provider.storage_of(domain)
                 problem = files.problem(vm.name, vm.mark, pool)
                 if problem and vm.uuid in known:  # perhaps it is elsewhere

@@ -319,7 +319,7 @@ class KvmProvider(Provider):
         """The end of the console's log."""
         with self._domain(vm) as domain:
             mark = read_mark(domain)
-            if mark is None:
+            if mark is None or not mark.operation:
                 return ()
             names = VolumeNames(domain.name(), mark.operation)
             raw = self.storage_of(domain).read(names.console, last=CONSOLE_BYTES)

@@ -59,7 +59,7 @@ def remove_vm(provider: KvmProvider, uuid: str) -> None:
     mark = read_mark(domain)
     power_off(domain)
     _release_addresses(provider.networks, domain)
-    if mark is not None:
+    if mark is not None and mark.operation:
         pool, names = provider.storage_of(domain), VolumeNames(domain.name(), mark.operation)
         present = pool.names(refresh=True)
         for volume in names.all:

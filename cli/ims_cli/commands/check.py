@@ -21,14 +21,17 @@ __all__ = ["check"]
 
 
 @click.command("check")
+@click.option("--fix", is_flag=True, help="Mend what needs no decision.")
 @pool_options
-def check(*, provider: str, pool: str, output: str, quiet: bool) -> int:
+def check(*, fix: bool, provider: str, pool: str, output: str, quiet: bool) -> int:
     """Look at what a pool needs, and say how to mend it.
 
-    Changes nothing. The exit status is 1 if something must be mended.
+    Without --fix it changes nothing. With it, what operations that were cut short have left is
+    removed, and what the store knows wrongly is put right; VMs that are complete, and what others
+    made, are not touched. The exit status is 1 if something must be mended.
     """
     with connect(quiet=quiet) as ims:
-        findings = ims.check(provider=provider, pool=pool)
+        findings = ims.check(provider=provider, pool=pool, fix=fix)
     emit([finding_data(finding) for finding in findings], output, lambda: _lines(findings))
     return 0 if all(finding.ok for finding in findings) else 1
 

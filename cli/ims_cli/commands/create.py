@@ -28,6 +28,11 @@ __all__ = ["create_vm"]
 @click.option("--context-carrier", default="", metavar="NAME", help="Instead of the provider's.")
 @wait_option()
 @timeout_option(300, "Give up and remove the VM again after this time.")
+@click.option("--count", type=click.IntRange(1), default=1, metavar="N", help="NAME-1 to NAME-N.")
+@click.option("--request-id", default="", metavar="ID", help="The same ID makes one VM only.")
+@click.option(
+    "--keep-on-failure", is_flag=True, help="Keep the pieces, and tell how to remove them."
+)
 @click.option("--dry-run", is_flag=True, help="Print what the hypervisor would be told.")
 @pool_options
 def create_vm(
@@ -41,17 +46,21 @@ def create_vm(
     context_carrier: str,
     wait: str,
     timeout: float,
+    count: int,
+    request_id: str,
+    keep_on_failure: bool,
     dry_run: bool,
     provider: str,
     pool: str,
     output: str,
     quiet: bool,
     **words: Unpack[ContextWords],
-) -> None:
+) -> int:
     """Create a VM from a template, start it and wait for it.
 
     A free name is made up if none is given. If anything goes wrong, or on Ctrl-C, nothing is left
-    behind.
+    behind; of several, those that are complete stay, and the exit status is that of the first
+    that failed.
     """
     from ims_cli.context_values import build_context  # noqa: PLC0415 - not for --help
     from ims_core.units import parse_size  # noqa: PLC0415
@@ -71,7 +80,14 @@ def create_vm(
         if dry_run:
             plan = ims.plan_vm(name, **order)
             emit({"plan": plan}, output, plan.splitlines)
-            return
-        vm = ims.create_vm(name, **order, wait=wait, timeout=timeout)
+            return 0
+        order |= {"wait": wait, "timeout": timeout, "keep_on_failure": keep_on_failure}
+        if count > 1:
+            from ims_cli.several import create_several, report_several  # noqa: PLC0415 - seldom
+
+            made = create_several(ims, name, count, request_id, order)
+            return report_several(made, output, evidence=wait in EVIDENCE)
+        vm = ims.create_vm(name, **order, request_id=request_id)
     data = vm_details(vm, evidence=wait in EVIDENCE)
     emit(data, output, lambda: summarize_vm(vm))
+    return 0

@@ -1,4 +1,4 @@
-"""``start-vm``, ``stop-vm`` and ``delete-vm``."""
+"""``start-vm``, ``stop-vm``, ``delete-vm`` and ``adopt-vm``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ims_cli.options import EVIDENCE, pool_options, timeout_option, wait_option
 from ims_cli.output import emit
 from ims_cli.plain import vm_details
 
-__all__ = ["delete_vm", "start_vm", "stop_vm"]
+__all__ = ["adopt_vm", "delete_vm", "start_vm", "stop_vm"]
 
 
 @click.command("start-vm")
@@ -70,3 +70,17 @@ def delete_vm(*, name: str, provider: str, pool: str, output: str, quiet: bool) 
     with connect(quiet=quiet) as ims:
         ims.delete_vm(name, provider=provider, pool=pool)
     emit({"name": name, "deleted": True}, output, lambda: [f"{name} is deleted"])
+
+
+@click.command("adopt-vm")
+@click.argument("name")
+@pool_options
+def adopt_vm(*, name: str, provider: str, pool: str, output: str, quiet: bool) -> None:
+    """Manage a VM that IMS, or this store, did not make.
+
+    It gets this store's mark, and nothing else of it is changed. The disks of a VM that IMS did
+    not make stay when it is deleted.
+    """
+    with connect(quiet=quiet) as ims:
+        vm = ims.adopt_vm(name, provider=provider, pool=pool)
+    emit(vm_details(vm, evidence=False), output, lambda: summarize_vm(vm))

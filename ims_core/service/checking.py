@@ -1,0 +1,156 @@
+"""``check``: what is wrong with a pool, and mending what can be mended without a question.
+
+A VM whose mark says that it is complete is never removed, whatever the store says, nor is what
+carries the mark of another store.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ims_core.errors import ImsError
+from ims_core.models import Finding
+from ims_core.service.adoption import remember
+from ims_core.service.recovery import recover
+from ims_core.store import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from ims_core.models import VM, Mark
+    from ims_core.service.session import Session
+    from ims_core.store import Intent
+
+__all__ = ["check"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A finding, and how to mend it if that needs no decision; false: it could not be."""
+
+    finding: Finding
+    mend: Callable[[], bool] | None = None
+
+
+def check(session: Session, *, fix: bool) -> list[Finding]:
+    """What is wrong, the good findings included; with ``fix``, mended where that is possible."""
+    found = [_Found(finding) for finding in session.provider.check()]
+    found += _operations(session)
+    # What the store knows is read first: a VM that is made meanwhile is not missed afterwards.
+    intents = session.store.intents(session.pool.name)
+    busy = {each.vm for each in session.store.operations(session.pool.name, unfinished=True)}
+    vms = session.provider.inspect()
+    found += _vms(session, vms, {each.uuid for each in intents}, busy)
+    present = {vm.uuid for vm in vms}
+    gone = [each for each in intents if each.uuid not in present and each.uuid not in busy]
+    found += [_lost(session, intent) for intent in gone]
+    return [_mended(each) if fix else each.finding for each in found]
+
+
+def _mended(found: _Found) -> Finding:
+    if found.mend is None:
+        return found.finding
+    try:
+        mended = found.mend()
+    except ImsError as error:
+        return replace(found.finding, message=f"{found.finding.message}; not mended: {error}")
+    if not mended:
+        return found.finding
+    return replace(found.finding, message=f"{found.finding.message}; mended", ok=True)
+
+
+def _operations(session: Session) -> Iterator[_Found]:
+    """Operations that nobody is at work on any more."""
+    for each in session.store.operations(session.pool.name):
+        kept = each.outcome is Outcome.KEPT
+        if each.outcome in (Outcome.DONE, Outcome.FAILED) or _is_running(session, each.id):
+            continue
+        state = "failed, and its pieces were kept" if kept else "was cut short"
+        finding = Finding(
+            f"operation {each.id}",
+            f"{each.kind} {each.subject} {state}",
+            f"ims recover --pool {session.pool.name} {each.id}",
+            ok=kept,
+        )
+        yield _Found(finding, None if kept else _recovery(session, each.id))
+
+
+def _recovery(session: Session, operation: str) -> Callable[[], bool]:
+    def mend() -> bool:
+        ended = recover(session, [operation])
+        return all(each.operation.outcome is not Outcome.UNFINISHED for each in ended)
+
+    return mend
+
+
+def _is_running(session: Session, operation: str) -> bool:
+    with suppress(TimeoutError), session.store.lock(operation, seconds=0):
+        return False
+    return True
+
+
+def _vms(session: Session, vms: Sequence[VM], known: set[str], busy: set[str]) -> Iterator[_Found]:
+    pool = session.pool.name
+    for vm in vms:
+        mark, subject = vm.mark, f"VM {vm.name}"
+        if mark is None or vm.uuid in busy:
+            continue
+        if mark.store != session.store.id:
+            yield _Found(
+                Finding(
+                    subject,
+                    f"another store ({mark.store}) made it;"
+                    f" `ims adopt-vm --pool {pool} {vm.name}` takes it over",
+                    ok=True,
+                )
+            )
+        elif not mark.complete:
+            yield _Found(
+                Finding(
+                    subject,
+                    "it is not complete, and no operation that made it is recorded",
+                    f"ims delete-vm --pool {pool} {vm.name}",
+                )
+            )
+        elif vm.uuid not in known and mark.operation and not _is_remembered(session, mark):
+            yield _Found(
+                Finding(
+                    subject,
+                    "this store does not know its addresses",
+                    f"ims check --fix --pool {pool}",
+                ),
+                _remembering(session, mark),
+            )
+        if vm.problem:
+            yield _Found(Finding(subject, vm.problem, f"ims delete-vm --pool {pool} {vm.name}"))
+
+
+def _is_remembered(session: Session, mark: Mark) -> bool:
+    wanted = set(mark.addresses.split())
+    known = session.store.reservations()
+    return wanted <= {f"{each.network}={each.address}" for each in known if each.vm == mark.vm}
+
+
+def _remembering(session: Session, mark: Mark) -> Callable[[], bool]:
+    def mend() -> bool:
+        remember(session, mark)
+        return _is_remembered(session, mark)
+
+    return mend
+
+
+def _lost(session: Session, intent: Intent) -> _Found:
+    def forget() -> bool:
+        with session.hold(intent.uuid, intent.name):
+            if not session.provider.inspect([intent.uuid]):
+                session.store.forget(intent.uuid)
+        return True
+
+    finding = Finding(
+        f"VM {intent.name}",
+        "the store knows it, but the hypervisor does not: it was removed by other means",
+        f"ims check --fix --pool {session.pool.name}",
+    )
+    return _Found(finding, forget)
