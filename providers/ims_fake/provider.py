@@ -96,9 +96,6 @@ class FakeProvider(Provider):
         yield Finding("directory", f"{root}, {free} bytes left", ok=True)
         for step in sorted(self._pace.fail):
             yield Finding("settings", f"step {step} fails", f"remove {step!r} from `fail`")
-        for domain in self._directory.domains():
-            if problem := problem_of(self._directory, domain):
-                yield Finding(f"VM {domain.name}", problem, f"ims delete-vm {domain.name}")
 
     def hosts(self) -> Sequence[Host]:
         """See the SPI."""
