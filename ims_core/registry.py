@@ -15,12 +15,23 @@ from ims_core.errors import ConfigError, NotFoundError
 
 if TYPE_CHECKING:
     from ims_bootparams.layouts import Layout
+    from ims_core.placement import Strategy
     from ims_core.spi import Provider
 
-__all__ = ["LAYOUTS", "PROVIDERS", "Plugin", "layout", "plugins", "provider_class"]
+__all__ = [
+    "LAYOUTS",
+    "PLACEMENT",
+    "PROVIDERS",
+    "Plugin",
+    "layout",
+    "placement",
+    "plugins",
+    "provider_class",
+]
 
 PROVIDERS = "ims.providers"
 LAYOUTS = "ims.layouts"
+PLACEMENT = "ims.placement"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +64,12 @@ def provider_class(name: str) -> type[Provider]:
 def layout(name: str) -> Layout:
     """The context layout of that name, loaded; raises as :func:`provider_class` does."""
     found: Layout = _load(LAYOUTS, "layout", name)
+    return found
+
+
+def placement(name: str) -> Strategy:
+    """The placement strategy of that name, loaded; raises as :func:`provider_class` does."""
+    found: Strategy = _load(PLACEMENT, "placement", name)
     return found
 
 
@@ -116,6 +133,11 @@ def _checked(group: str, name: str, found: Any) -> Any:
 
         if not isinstance(found, Layout) or found.name != name:
             raise TypeError(f"it is no Layout named {name!r}")
+    elif group == PLACEMENT:
+        from ims_core.placement import Strategy  # noqa: PLC0415 - as above
+
+        if isinstance(found, type) or not isinstance(found, Strategy):
+            raise TypeError("it is no object with a method rank")
     else:
         from ims_core.spi import Provider  # noqa: PLC0415 - as above
 

@@ -10,19 +10,28 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ims_core import ConfigError, NotFoundError
-from ims_core.registry import LAYOUTS, PROVIDERS, layout, plugins, provider_class
+from ims_core.placement import Demand
+from ims_core.registry import (
+    LAYOUTS,
+    PLACEMENT,
+    PROVIDERS,
+    layout,
+    placement,
+    plugins,
+    provider_class,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def distribution(directory: Path, name: str, entry: str, code: str) -> None:
+def distribution(directory: Path, name: str, entry: str, code: str, group: str = PROVIDERS) -> None:
     """An installed distribution, as the files that pip leaves."""
     (directory / f"{name.replace('-', '_')}.py").write_text(textwrap.dedent(code))
     info = directory / f"{name.replace('-', '_')}-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[{PROVIDERS}]\n{entry}\n")
+    (info / "entry_points.txt").write_text(f"[{group}]\n{entry}\n")
 
 
 @pytest.fixture
@@ -79,6 +88,22 @@ def test_our_own_layouts_are_plugins_too() -> None:
     for plugin in plugins(LAYOUTS):
         assert plugin.broken == ""
         assert layout(plugin.name).name == plugin.name
+
+
+def test_a_strategy_of_another_package_is_an_object_that_ranks(site: Path) -> None:
+    code = """
+        class Reversed:
+            def rank(self, candidates, demand):
+                return candidates[::-1]
+
+        REVERSED = Reversed()
+    """
+    distribution(site, "acme-ranks", "backwards = acme_ranks:REVERSED", code, PLACEMENT)
+    distribution(site, "emca-ranks", "wrong = emca_ranks:Reversed", code, PLACEMENT)
+    assert placement("backwards").rank([], Demand(0, 1)) == []
+    with pytest.raises(ConfigError, match="no object with a method rank") as caught:
+        placement("wrong")
+    assert caught.value.code == "placement-broken"
 
 
 ACME = """
