@@ -1,22 +1,45 @@
-"""Addresses as the service sees them: what a card is to have, and what was promised to whom."""
+"""Addresses as the service sees them: what a card is to have, and what was promised to whom.
+
+A network is known by what the pool's hypervisor calls it, or by its name in ``ims.toml``, under
+which several pools may share it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from ipaddress import ip_address, ip_interface
+from ipaddress import ip_address, ip_interface, ip_network
 from typing import TYPE_CHECKING
 
+from ims_core.addressing import host_address
 from ims_core.errors import ConflictError
 from ims_core.store import Reservation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ims_core.config import Network
     from ims_core.models import Interface, Mark
     from ims_core.service.session import Session
     from ims_core.store import Claim
 
-__all__ = ["promised", "promised_by", "readdressed", "static_claim"]
+__all__ = [
+    "fill_in",
+    "network_key",
+    "promised",
+    "promised_by",
+    "readdressed",
+    "remember_unknown",
+    "reservations",
+    "static_claim",
+]
+
+NetworkKey = str | tuple[str, str]
+
+
+def network_key(session: Session, pool: str, network: str) -> NetworkKey:
+    """What two networks have in common that are the same one."""
+    configured = session.config.network(pool, network)
+    return configured.name if configured else (pool, network)
 
 
 def readdressed(card: Interface, addresses: Sequence[str]) -> Interface:
@@ -26,6 +49,26 @@ def readdressed(card: Interface, addresses: Sequence[str]) -> Interface:
         each for each in card.gateways if any(ip_address(each) in net for net in networks)
     )
     return replace(card, addresses=tuple(addresses), gateways=gateways)
+
+
+def fill_in(session: Session, card: Interface) -> Interface:
+    """A card with what ``ims.toml`` knows of its network: prefix length, gateways, name servers.
+
+    Raises:
+        InvalidError: ``address-outside-network``.
+    """
+    network = session.config.network(session.pool.name, card.network)
+    if network is None or not card.addresses:
+        return card
+    addresses = [
+        each if _is_prefixed(each) else host_address(network, each) for each in card.addresses
+    ]
+    return replace(
+        card,
+        addresses=tuple(addresses),
+        gateways=card.gateways or _gateways(network, addresses),
+        nameservers=card.nameservers or network.nameservers,
+    )
 
 
 def promised(cards: Sequence[Interface]) -> str:
@@ -52,11 +95,12 @@ def static_claim(session: Session, vm: str, cards: Sequence[Interface]) -> Claim
     """
 
     def claim(taken: Sequence[Reservation]) -> list[Reservation]:
+        holders = _holders(session, taken)
         wanted = reservations(session, vm, cards)
-        holders = {(each.pool, each.network, each.address): each.vm for each in taken}
         for each in wanted:
-            if holder := holders.get((each.pool, each.network, each.address)):
-                raise _taken(session, each.address, holder)
+            key = (network_key(session, each.pool, each.network), each.address)
+            if key in holders:
+                raise _taken(session, each.address, holders[key])
         return wanted
 
     return claim
@@ -66,16 +110,44 @@ def promised_by(session: Session, mark: Mark) -> Claim:
     """A claim to what a mark says its VM was promised, without what others have by now."""
 
     def claim(taken: Sequence[Reservation]) -> list[Reservation]:
-        others = {(each.pool, each.network, each.address) for each in taken}
+        holders = _holders(session, taken)
         wanted = []
         for promise in mark.addresses.split():
             network, _, address = promise.rpartition("=")
-            key = (session.pool.name, network, address)
-            if key not in others:
-                wanted.append(Reservation(*key, mark.vm))
+            if (network_key(session, session.pool.name, network), address) not in holders:
+                wanted.append(Reservation(session.pool.name, network, address, mark.vm))
         return list(dict.fromkeys(wanted))
 
     return claim
+
+
+def remember_unknown(session: Session) -> None:
+    """Reserve what the marks of VMs say that this store does not know; once for each session.
+
+    The store was lost since they were made, or another one made them.
+    """
+    if session.looked.is_set():
+        return
+    known = session.store.marks(session.pool.name)
+    holding = {each.vm for each in session.store.reservations()}
+    for vm in session.provider.inspect(known=known):
+        if vm.mark is not None and vm.mark.addresses and vm.uuid not in holding | set(known):
+            session.store.reserve(vm.uuid, promised_by(session, vm.mark))
+    session.looked.set()
+
+
+def _gateways(network: Network, addresses: Sequence[str]) -> tuple[str, ...]:
+    """Those of the network's gateways that these addresses can reach."""
+    subnets = [ip_network(ip_interface(each).network) for each in addresses]
+    return tuple(
+        each for each in network.gateways if any(ip_address(each) in net for net in subnets)
+    )
+
+
+def _holders(session: Session, taken: Sequence[Reservation]) -> dict[tuple[NetworkKey, str], str]:
+    return {
+        (network_key(session, each.pool, each.network), each.address): each.vm for each in taken
+    }
 
 
 def _taken(session: Session, address: str, holder: str) -> ConflictError:

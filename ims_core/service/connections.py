@@ -73,7 +73,7 @@ class Connections:
         with self._lock:
             if key in self._sessions:
                 return self._sessions[key]
-            opened = open_session(wanted, self.store, self.tell)
+            opened = open_session(wanted, self.store, self.tell, self._config)
             if recover:
                 self._recover(opened)
             self._sessions[key] = opened
@@ -92,7 +92,7 @@ class Connections:
         store = SqliteStore.passing(self._state)
         wanted = self._config.pool(name=pool, provider=provider)
         try:
-            session = open_session(wanted, store, self.tell)
+            session = open_session(wanted, store, self.tell, self._config)
             with session.provider:
                 return run(session)
         finally:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ims_core.errors import CancelledError, ConflictError, ImsError, NotFoundError
 from ims_core.models import Wait
-from ims_core.service.addresses import static_claim
+from ims_core.service.allocation import Allocation
 from ims_core.service.events import Event, Phase
 from ims_core.service.operations import Kind, new_operation, recorded
 from ims_core.service.order import completed, drafted
@@ -20,7 +20,9 @@ from ims_core.service.waiting import Expected, wait_for
 from ims_core.store import Intent, Outcome
 
 if TYPE_CHECKING:
-    from ims_core.models import VM
+    from collections.abc import Callable
+
+    from ims_core.models import VM, VMSpec
     from ims_core.service.operations import Running
     from ims_core.service.order import Order, Ready
     from ims_core.service.session import Session
@@ -29,10 +31,29 @@ if TYPE_CHECKING:
 __all__ = ["create", "prepare"]
 
 
-def prepare(session: Session, order: Order) -> Ready:
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is asked for, and the choice of what its cards get that ask for no address."""
+
+    order: Order
+    draft: VMSpec
+    allocation: Allocation
+    operation: str
+
+
+@dataclass
+class _Attempt:
+    """A create under way: what is made, and whether its mark may say by now that it is."""
+
+    plan: _Plan
+    ready: Ready
+    completing: bool = False
+
+
+def prepare(session: Session, order: Order, deadline: Deadline) -> Ready:
     """Complete and check an order, as :func:`create` does. Makes and records nothing."""
-    draft = drafted(session, order)
-    return completed(session, order, draft, draft.interfaces, new_operation())
+    plan = _planned(session, order)
+    return _fitted(session, plan, deadline, plan.allocation.look)
 
 
 def create(session: Session, order: Order, deadline: Deadline) -> VM:
@@ -53,37 +74,59 @@ def create(session: Session, order: Order, deadline: Deadline) -> VM:
 
 def _create(session: Session, order: Order, deadline: Deadline) -> VM:
     session.tell(Event(Phase.VALIDATE, "checking the order"))
-    ready = prepare(session, order)
-    attempt, spec = _Attempt(ready), ready.spec
+    plan = _planned(session, order)
+    attempt = _Attempt(plan, _fitted(session, plan, deadline, plan.allocation.look))
+    name, uuid, looked_at = plan.draft.name, plan.draft.uuid, plan.allocation.cards
     with (
+        session.hold(uuid, name),
         recorded(
             session,
             Kind.CREATE,
-            spec.name,
-            operation=ready.mark.operation,
-            vm=spec.uuid,
+            name,
+            operation=plan.operation,
+            vm=uuid,
             request=order.request,
             order=order.digest if order.request else "",
-            claim=static_claim(session, spec.uuid, spec.interfaces),
-            undo=lambda running, error: _failed(running, attempt, error, keep=order.keep),
+            claim=plan.allocation.claim,
+            undo=lambda running, error: _failed(running, attempt, error),
         ) as running,
-        session.hold(spec.uuid, spec.name),
     ):
-        vm = _make(running, attempt, order.wait, deadline)
-    session.report(Event(Phase.DONE, f"{spec.name} is {order.wait}"))
+        if plan.allocation.cards != looked_at:  # others were quicker, so it got other addresses
+
+            def claim_again() -> None:
+                session.store.reserve(uuid, plan.allocation.claim)
+
+            attempt.ready = _fitted(running.session, plan, deadline, claim_again)
+        vm = _make(running, attempt, deadline)
+    session.report(Event(Phase.DONE, f"{name} is {order.wait}"))
     return replace(vm, pool=session.pool.name)
 
 
-@dataclass
-class _Attempt:
-    """A create under way: what is made, and whether its mark may say by now that it is."""
+def _planned(session: Session, order: Order) -> _Plan:
+    draft = drafted(session, order)
+    allocation = Allocation(session, draft, order.context.interfaces)
+    allocation.look()
+    return _Plan(order, draft, allocation, new_operation())
 
-    ready: Ready
-    completing: bool = False
+
+def _fitted(
+    session: Session, plan: _Plan, deadline: Deadline, choose_again: Callable[[], None]
+) -> Ready:
+    """With the addresses that were chosen; others as long as the hypervisor knows their users."""
+    while True:
+        cards = plan.allocation.cards
+        try:
+            return completed(session, plan.order, plan.draft, cards, plan.operation)
+        except ConflictError as error:
+            if error.code != "address-taken" or not plan.allocation.chooses:
+                raise
+        deadline.check("no free address was found yet")
+        plan.allocation.avoid()
+        choose_again()
 
 
-def _make(running: Running, attempt: _Attempt, wait: Wait, deadline: Deadline) -> VM:
-    session, ready = running.session, attempt.ready
+def _make(running: Running, attempt: _Attempt, deadline: Deadline) -> VM:
+    session, ready, wait = running.session, attempt.ready, attempt.plan.order.wait
     spec = ready.spec
     session.store.save_intent(
         Intent(
@@ -128,7 +171,7 @@ def _refuse_leaving(session: Session, template: str) -> None:
             )
 
 
-def _failed(running: Running, attempt: _Attempt, error: BaseException, *, keep: bool) -> Outcome:
+def _failed(running: Running, attempt: _Attempt, error: BaseException) -> Outcome:
     """Leave nothing of the VM; what must be left is named in the error."""
     session, journal, spec = running.session, running.journal, attempt.ready.spec
     name = spec.name
@@ -136,7 +179,7 @@ def _failed(running: Running, attempt: _Attempt, error: BaseException, *, keep: 
         error.vm = error.vm or name
         error.pool = error.pool or session.pool.name
     cancelled = isinstance(error, CancelledError) or not isinstance(error, Exception)
-    if keep and journal.announced and not cancelled:
+    if attempt.plan.order.keep and journal.announced and not cancelled:
         told = f"{name} is kept for a look; `ims recover {journal.operation}` removes it"
         session.report(Event(Phase.DONE, told, warning=True))
         return Outcome.KEPT

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Ims"]
 
+PLAN_SECONDS = 60.0
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -184,7 +186,7 @@ class Ims:
 
         order = Order(name, template, memory, vcpus, disk, context or Context(), layout, carrier)
         session = self.session(provider=provider, pool=pool)
-        ready = prepare(session, order)
+        ready = prepare(session, order, Deadline(PLAN_SECONDS))
         return session.provider.plan(ready.spec, ready.delivery, ready.mark)
 
     def start_vm(

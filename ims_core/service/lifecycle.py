@@ -10,7 +10,7 @@ from ims_bootparams.validation import check_context
 from ims_core.errors import ImsError, InvalidError, UnavailableError
 from ims_core.models import Carrier, State, Wait
 from ims_core.registry import layout as load_layout
-from ims_core.service.addresses import promised, readdressed, static_claim
+from ims_core.service.addresses import fill_in, promised, readdressed, static_claim
 from ims_core.service.delivery import check_wait, deliver, digest_for
 from ims_core.service.events import Event, Phase
 from ims_core.service.operations import Kind, give_up, recorded
@@ -95,7 +95,7 @@ def set_addresses(session: Session, name: str, addresses: Sequence[str], card: i
             raise InvalidError(
                 f"VM {vm.name!r} has no interface {card}", hint=f"it has 0 to {len(cards) - 1}"
             )
-        cards[card] = readdressed(cards[card], addresses)
+        cards[card] = fill_in(running, readdressed(cards[card], addresses))
         # Until its next start it has what it had.
         held = before if vm.state not in OFF else ()
         running.store.reserve(vm.uuid, static_claim(running, vm.uuid, (*cards, *held)))

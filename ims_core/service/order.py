@@ -15,7 +15,7 @@ from ims_core.codec import context_to_json
 from ims_core.errors import InvalidError, NotFoundError
 from ims_core.models import Context, Delivery, Interface, Mark, Template, VMSpec, Wait
 from ims_core.names import check_name, make_up_name
-from ims_core.service.addresses import promised
+from ims_core.service.addresses import fill_in, promised
 from ims_core.service.delivery import check_wait, choose, deliver
 from ims_core.service.macs import chosen
 from ims_core.spi import TemplateStore, require
@@ -74,7 +74,7 @@ def drafted(session: Session, order: Order) -> VMSpec:
     """
     template = _template(session, order.template)
     choose(session.provider.features, template.layout, layout=order.layout, carrier=order.carrier)
-    return session.provider.prepare(_spec(order, template, session.pool.mac_scheme))
+    return session.provider.prepare(_spec(session, order, template))
 
 
 def completed(
@@ -142,7 +142,7 @@ def _template(session: Session, name: str) -> Template:
     )
 
 
-def _spec(order: Order, template: Template, scheme: str) -> VMSpec:
+def _spec(session: Session, order: Order, template: Template) -> VMSpec:
     uuid = str(uuid4())
     if order.vcpus < 1:
         raise InvalidError(f"vcpus {order.vcpus} is not possible", hint="ask for at least 1")
@@ -161,7 +161,8 @@ def _spec(order: Order, template: Template, scheme: str) -> VMSpec:
         vcpus=order.vcpus,
         disk=order.disk or template.virtual_size,
         interfaces=tuple(
-            replace(card, mac=chosen(card, uuid, index, scheme)) for index, card in enumerate(cards)
+            replace(fill_in(session, card), mac=chosen(card, uuid, index, session.pool.mac_scheme))
+            for index, card in enumerate(cards)
         ),
     )
 

@@ -6,8 +6,9 @@ import json
 import sys
 import time
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from ims_core import __version__
@@ -17,9 +18,10 @@ from ims_core.registry import provider_class
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ims_core.config import Pool
+    from ims_core.config import Config, Pool
     from ims_core.models import VM, Mark
-    from ims_core.service.events import Event, Listener
+    from ims_core.service.events import Event as Progress
+    from ims_core.service.events import Listener
     from ims_core.spi import Provider
     from ims_core.store import Intent, Store
     from ims_core.undo import Left, Undo
@@ -39,8 +41,11 @@ class Session:
     provider: Provider
     store: Store
     tell: Listener
+    config: Config
+    looked: Event = field(default_factory=Event)
+    """Set once the marks of VMs were looked at that this store does not know."""
 
-    def report(self, event: Event) -> None:
+    def report(self, event: Progress) -> None:
         """Tell what cannot be cancelled any more: an exception of the listener is dropped."""
         with suppress(Exception):
             self.tell(event)
@@ -145,10 +150,10 @@ class Session:
         )
 
 
-def open_session(pool: Pool, store: Store, tell: Listener) -> Session:
+def open_session(pool: Pool, store: Store, tell: Listener, config: Config) -> Session:
     """Load the pool's provider and connect it."""
     cls = provider_class(pool.provider)
-    return Session(pool, cls.open(validated_settings(cls, pool, store)), store, tell)
+    return Session(pool, cls.open(validated_settings(cls, pool, store)), store, tell, config)
 
 
 def validated_settings(cls: type[Provider], pool: Pool, store: Store) -> dict[str, Any]:
