@@ -9,6 +9,7 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ims_core.config import Config, Pool
     from ims_core.models import VM, Address, Finding, Metrics, Receipt, ShownContext, Template
     from ims_core.registry import Plugin
     from ims_core.store import Operation
@@ -21,6 +22,7 @@ __all__ = [
     "operation_data",
     "operation_details",
     "plugin_data",
+    "pool_data",
     "receipt_data",
     "template_data",
     "vm_data",
@@ -185,4 +187,15 @@ def plugin_data(plugin: Plugin) -> Data:
         "distribution": plugin.distribution,
         "target": plugin.target,
         "problem": plugin.broken or None,
+    }
+
+
+def pool_data(config: Config, pool: Pool) -> Data:
+    """A pool as ``ims.toml`` has it, without what is the provider's own."""
+    return {
+        "name": pool.name,
+        "provider": pool.provider,
+        "default": config.pool().name == pool.name,
+        "template": pool.template or None,
+        "groups": [name for name, group in config.groups.items() if pool.name in group.pools],
     }

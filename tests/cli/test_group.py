@@ -57,7 +57,7 @@ def test_every_option_has_a_help_or_speaks_for_itself(verb: str) -> None:
 def test_every_verb_has_the_common_options(verb: str) -> None:
     words = {word for parameter in command_of(verb).params for word in parameter.opts}
     expected = {"--provider", "--pool", "--output", "--quiet"}
-    if VERBS[verb].module == "providers":
+    if VERBS[verb].module in ("providers", "pools"):
         expected = {"--output"}
     if verb in ("list-operations", "show-operation"):  # they are in the store, not in a pool
         expected = {"--output", "--quiet"}
