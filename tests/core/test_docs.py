@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from docs.generate import CONTEXT, REFERENCE, context, reference
+from ims_core.config import load_config
+from ims_core.registry import PLACEMENT, plugins
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -26,3 +28,13 @@ def test_the_tables_of_layouts_and_carriers_are_up_to_date() -> None:
 def test_every_link_between_the_pages_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
+
+
+def test_the_example_of_a_configuration_is_one(tmp_path: Path) -> None:
+    text = (DOCS / "configuration.md").read_text(encoding="utf-8")
+    path = tmp_path / "ims.toml"
+    path.write_text(text.partition("```toml\n")[2].partition("```")[0], encoding="utf-8")
+    config = load_config(path)
+    assert (*config.pools, *config.networks, *config.groups) == ("lab", "attic", "office", "all")
+    for plugin in plugins(PLACEMENT):
+        assert f"| `{plugin.name}` |" in text
