@@ -322,6 +322,8 @@ class VMSpec:
         vcpus: Virtual CPUs.
         disk: Bytes of the root disk; never less than the template's.
         interfaces: Network cards, each with a MAC.
+        host: Name of the host it is made on, one of ``Provider.hosts()``; the provider chooses
+            when it is empty.
     """
 
     name: str
@@ -331,6 +333,7 @@ class VMSpec:
     vcpus: int
     disk: int
     interfaces: tuple[Interface, ...] = ()
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -413,6 +416,7 @@ class VM:
         problem: Why it would not start, in a few words; empty when nothing is known.
         addresses: Only when they were asked for; the same address may come from several sources.
         receipt: The guest's last answer, only when it was asked for.
+        host: Name of the host it is on, where its pool reveals several.
         pool: Set by the service.
         pending: Addresses, or ``dhcp``, that take effect at the next start; set by the service.
         context_pending: Whether the next start tells it something else than the last did; set by
@@ -428,6 +432,7 @@ class VM:
     problem: str = ""
     addresses: tuple[Address, ...] = ()
     receipt: Receipt | None = None
+    host: str = ""
     pool: str = ""
     pending: tuple[str, ...] = ()
     context_pending: bool = False

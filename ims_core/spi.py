@@ -201,7 +201,7 @@ class Provider(ABC):
 
         Raises:
             InvalidError: An address outside its network, a disk smaller than the template, …
-            NotFoundError: A network that does not exist.
+            NotFoundError: A network or a host (``host-not-found``) that does not exist.
             ConflictError: The VM's name (``vm-exists``) or an address (``address-taken``) is taken.
         """
 

@@ -56,8 +56,16 @@ def prepare(session: Session, order: Order, deadline: Deadline) -> Ready:
     return _fitted(session, plan, deadline, plan.allocation.look)
 
 
-def create(session: Session, order: Order, deadline: Deadline) -> VM:
+def create(
+    session: Session, order: Order, deadline: Deadline, begun: Callable[[], None] = lambda: None
+) -> VM:
     """Make a VM as ordered, or leave nothing of it.
+
+    Args:
+        session: The pool.
+        order: The VM.
+        deadline: For all of it.
+        begun: Called once it is recorded.
 
     Raises:
         ImsError: Anything that went wrong; its details name what could not be undone.
@@ -66,13 +74,13 @@ def create(session: Session, order: Order, deadline: Deadline) -> VM:
         if order.request and (made := made_before(session, order, deadline)):
             return made
         try:
-            return _create(session, order, deadline)
+            return _create(session, order, deadline, begun)
         except ConflictError as error:
             if error.code != "request-known":  # by somebody who was quicker
                 raise
 
 
-def _create(session: Session, order: Order, deadline: Deadline) -> VM:
+def _create(session: Session, order: Order, deadline: Deadline, begun: Callable[[], None]) -> VM:
     session.tell(Event(Phase.VALIDATE, "checking the order"))
     plan = _planned(session, order)
     attempt = _Attempt(plan, _fitted(session, plan, deadline, plan.allocation.look))
@@ -91,6 +99,7 @@ def _create(session: Session, order: Order, deadline: Deadline) -> VM:
             undo=lambda running, error: _failed(running, attempt, error),
         ) as running,
     ):
+        begun()
         if plan.allocation.cards != looked_at:  # others were quicker, so it got other addresses
 
             def claim_again() -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
 
 from ims_core.config import load_config, state_dir
-from ims_core.errors import NotFoundError
+from ims_core.errors import InvalidError, NotFoundError
 from ims_core.models import Context, Wait
 from ims_core.service.connections import Connections
 from ims_core.service.events import ignore
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ims_core.models import VM, Address, Finding, Metrics, ShownContext, Template
+    from ims_core.placement import Constraints
     from ims_core.service.events import Listener
     from ims_core.service.handles import Handle
+    from ims_core.service.placing import Choice
     from ims_core.service.recovery import Recovery
     from ims_core.service.session import Session
     from ims_core.spi import ConsoleStream
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Ims"]
 
 PLAN_SECONDS = 60.0
+DEFAULT_PLACEMENT = "spread"
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -118,6 +121,9 @@ class Ims:
         timeout: float = 300.0,
         request_id: str = "",
         keep_on_failure: bool = False,
+        group: str = "",
+        placement: str = "",
+        constraints: Constraints | None = None,
     ) -> VM:
         """Create a VM, start it, and wait until it is as far as asked; or leave nothing of it.
 
@@ -138,6 +144,10 @@ class Ims:
                 however often it is given, also by several processes at once.
             keep_on_failure: Keep what was made when it fails, for a look; :meth:`recover` with
                 the operation's id removes it.
+            group: The group of pools among which it is placed, instead of one pool.
+            placement: The strategy instead of the group's: ``spread``, ``pack``, ``round-robin``,
+                ``free-memory``, or one that a plugin adds.
+            constraints: Where it may be placed.
 
         Raises:
             InvalidError: A value that cannot be right; nothing was made.
@@ -164,7 +174,14 @@ class Ims:
             request=request_id,
             keep=keep_on_failure,
         )
-        return create(self.session(provider=provider, pool=pool), order, deadline)
+        if not (group or placement or constraints):
+            return create(self.session(provider=provider, pool=pool), order, deadline)
+        from ims_core.service.placing import create_somewhere  # noqa: PLC0415 - seldom asked for
+
+        choice = self._choice(group, placement, constraints, provider=provider, pool=pool)
+        return create_somewhere(
+            self._open.store, lambda name: self.session(pool=name), choice, order, deadline
+        )
 
     def plan_vm(
         self,
@@ -470,6 +487,27 @@ class Ims:
         from ims_core.service.checking import check  # noqa: PLC0415 - as for templates
 
         return check(self._open.session(provider=provider, pool=pool, recover=False), fix=fix)
+
+    def _choice(
+        self,
+        group: str,
+        strategy: str,
+        constraints: Constraints | None,
+        *,
+        provider: str,
+        pool: str,
+    ) -> Choice:
+        from ims_core.placement import Constraints  # noqa: PLC0415 - seldom asked for
+        from ims_core.service.placing import Choice  # noqa: PLC0415
+
+        if not group:
+            pools: tuple[str, ...] = (self.config.pool(name=pool, provider=provider).name,)
+        elif provider or pool:
+            raise InvalidError("group and pool exclude each other", hint="give one of them")
+        else:
+            pools = self.config.group(group).pools
+            strategy = strategy or self.config.group(group).strategy
+        return Choice(pools, strategy or DEFAULT_PLACEMENT, constraints or Constraints())
 
     # --- operations ---
 

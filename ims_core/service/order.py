@@ -43,6 +43,7 @@ class Order:
     layout: str = ""
     carrier: str = ""
     wait: Wait = Wait.RUNNING
+    host: str = ""
     request: str = ""
     keep: bool = False
 
@@ -164,6 +165,7 @@ def _spec(session: Session, order: Order, template: Template) -> VMSpec:
             replace(fill_in(session, card), mac=chosen(card, uuid, index, session.pool.mac_scheme))
             for index, card in enumerate(cards)
         ),
+        host=order.host,
     )
 
 

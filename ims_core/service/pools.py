@@ -12,7 +12,7 @@ from ims_core.errors import InvalidError
 from ims_core.names import check_name
 from ims_core.registry import provider_class
 from ims_core.service.session import validated_settings
-from ims_core.store import Store
+from ims_core.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -63,7 +63,7 @@ def create_pool(
         table = {"provider": provider, "template": check_name("template", template), **given}
 
     def check(pool: Pool) -> None:
-        with closing(Store(state or state_dir())) as store:
+        with closing(SqliteStore(state or state_dir())) as store:
             validated_settings(cls, pool, store)
 
     add_pool(config or config_path(), name, table, default=default, check=check)

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from ims_fake.pace import Pace
     from ims_fake.templates import Templates
 
-__all__ = ["Machines", "check_carrier", "describe", "seed_bytes", "vm_missing"]
+__all__ = ["HOST", "Machines", "check_carrier", "describe", "seed_bytes", "vm_missing"]
 
+HOST = "fake"
 _ENDING = {Carrier.ISO: "iso", Carrier.GUEST_PROPERTIES: "json"}
 
 
@@ -89,6 +90,10 @@ class Machines:
 
     def prepare(self, spec: VMSpec) -> VMSpec:
         """Complete and check a spec."""
+        if spec.host not in ("", HOST):
+            raise NotFoundError(
+                f"there is no host {spec.host!r}", code="host-not-found", hint=f"use {HOST}"
+            )
         if spec.disk < spec.template.virtual_size:
             raise InvalidError(
                 f"disk {spec.disk} is smaller than template {spec.template.name!r}",

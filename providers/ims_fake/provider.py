@@ -15,7 +15,7 @@ from ims_fake import guest
 from ims_fake.directory import Directory
 from ims_fake.domain import OFF, Domain, to_json
 from ims_fake.looking import counters, problem_of, seen
-from ims_fake.machines import Machines, check_carrier, describe, seed_bytes, vm_missing
+from ims_fake.machines import HOST, Machines, check_carrier, describe, seed_bytes, vm_missing
 from ims_fake.network import Network, holders
 from ims_fake.pace import Pace
 from ims_fake.templates import Templates
@@ -101,7 +101,7 @@ class FakeProvider(Provider):
         """See the SPI."""
         domains = self._directory.domains()
         used = sum(each.memory or 0 for each in domains if each.state not in OFF)
-        return (Host("fake", os.cpu_count() or 1, MEMORY, MEMORY - used),)
+        return (Host(HOST, os.cpu_count() or 1, MEMORY, MEMORY - used),)
 
     # --- VMs ---
 

@@ -138,6 +138,10 @@ class KvmProvider(Provider):
                     vm=spec.name,
                     hint="choose another name, or `ims list-vms --all` to see whose it is",
                 )
+            if spec.host and spec.host != (host := self.connection.getHostname()):
+                raise NotFoundError(
+                    f"there is no host {spec.host!r}", code="host-not-found", hint=f"use {host}"
+                )
             if spec.disk < spec.template.virtual_size:
                 raise InvalidError(
                     f"disk of {spec.disk} bytes is smaller than template"

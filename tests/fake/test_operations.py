@@ -18,9 +18,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ims_core import Event
+    from ims_core import VM, Event
+    from ims_core.service.handles import Handle
 
     Connect = Callable[..., Ims]
+
+NETWORK = """
+[networks.lab]
+network = "fake"
+cidr = "192.0.2.0/24"
+range = "192.0.2.8-192.0.2.{last}"
+"""
 
 
 def outcomes(ims: Ims) -> dict[str, Outcome]:
@@ -165,7 +173,7 @@ def test_a_handle_that_is_cancelled_leaves_nothing(connect: Connect, pool: Path)
         if event.phase == "wait":
             entered.set()
 
-    ims = connect(receipts="never", progress=watch)
+    ims = connect(receipts="none", progress=watch)
     handle = ims.submit(ims.create_vm, "web01", wait="ready", timeout=60)
     assert entered.wait(20)
     assert handle.cancel()
@@ -178,11 +186,18 @@ def test_a_handle_that_is_cancelled_leaves_nothing(connect: Connect, pool: Path)
 
 def test_an_exception_in_the_block_cancels_what_was_submitted(connect: Connect, pool: Path) -> None:
     before = contents(pool)
-    with pytest.raises(RuntimeError), connect(receipts="never") as ims:
-        handles = [
-            ims.submit(ims.create_vm, f"web{index}", wait="ready", timeout=60) for index in range(3)
-        ]
-        raise RuntimeError("of the caller's own")
+    handles: list[Handle[VM]] = []
+
+    def submit_and_fail() -> None:
+        with connect(receipts="none") as ims:
+            names = ("web01", "web02", "web03")
+            handles.extend(
+                ims.submit(ims.create_vm, name, wait="ready", timeout=60) for name in names
+            )
+            raise RuntimeError("of the caller's own")
+
+    with pytest.raises(RuntimeError):
+        submit_and_fail()
     assert all(each.done() for each in handles)
     assert contents(pool) == before
 
@@ -221,8 +236,7 @@ def test_a_lost_store_loses_no_vm_and_hands_out_no_address_twice(
 ) -> None:
     ims = connect()
     config = own_state / "ims.toml"
-    network = '\n[networks.lab]\nnetwork = "fake"\ncidr = "192.0.2.0/24"\nrange = "192.0.2.8-192.0.2.12"\n'
-    config.write_text(config.read_text() + network)
+    config.write_text(config.read_text() + NETWORK.format(last=12))
     made = [Ims().create_vm(f"web{index}") for index in range(3)]
     addresses = {
         each.partition("=")[2] for vm in made if vm.mark for each in vm.mark.addresses.split()
@@ -237,7 +251,7 @@ def test_a_lost_store_loses_no_vm_and_hands_out_no_address_twice(
         assert fresh.mark.addresses == "fake=192.0.2.11"
         other.delete_vm(made[0].name)
         other.adopt_vm(made[1].name)
-        assert other.start_vm if other.stop_vm(made[1].name, force=True) else True
+        other.stop_vm(made[1].name, force=True)
         other.start_vm(made[1].name)
     ims.close()
 

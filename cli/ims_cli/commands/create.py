@@ -26,6 +26,11 @@ __all__ = ["create_vm"]
 @context_options
 @click.option("--context-layout", default="", metavar="NAME", help="Instead of the template's.")
 @click.option("--context-carrier", default="", metavar="NAME", help="Instead of the provider's.")
+@click.option("--group", default="", metavar="NAME", help="Place it among this group's pools.")
+@click.option("--placement", default="", metavar="NAME", help="Strategy, instead of the group's.")
+@click.option("--host", "hosts", multiple=True, metavar="NAME", help="Only there. Repeatable.")
+@click.option("--not-with", multiple=True, metavar="VM", help="Not where it is. Repeatable.")
+@click.option("--needs", multiple=True, metavar="FEATURE", help="Of its provider. Repeatable.")
 @wait_option()
 @timeout_option(300, "Give up and remove the VM again after this time.")
 @click.option("--count", type=click.IntRange(1), default=1, metavar="N", help="NAME-1 to NAME-N.")
@@ -44,6 +49,11 @@ def create_vm(
     disk: str,
     context_layout: str,
     context_carrier: str,
+    group: str,
+    placement: str,
+    hosts: tuple[str, ...],
+    not_with: tuple[str, ...],
+    needs: tuple[str, ...],
     wait: str,
     timeout: float,
     count: int,
@@ -81,6 +91,11 @@ def create_vm(
             plan = ims.plan_vm(name, **order)
             emit({"plan": plan}, output, plan.splitlines)
             return 0
+        if hosts or not_with or needs:
+            from ims_core.placement import Constraints  # noqa: PLC0415 - seldom
+
+            order["constraints"] = Constraints((), hosts, not_with, needs)
+        order |= {"group": group, "placement": placement}
         order |= {"wait": wait, "timeout": timeout, "keep_on_failure": keep_on_failure}
         if count > 1:
             from ims_cli.several import create_several, report_several  # noqa: PLC0415 - seldom
