@@ -6,7 +6,7 @@ import json
 import shutil
 from typing import TYPE_CHECKING
 
-from tests.crash.ground import KEPT, POOL, SPARE, VICTIM, Ground, Seen, fingerprint
+from tests.crash.ground import FOREIGN, KEPT, POOL, SPARE, VICTIM, Ground, Seen, fingerprint
 from tests.fake.pools import SIZE, add_foreign
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class FakeGround(Ground):
         for name in ("tiny", SPARE):
             ground.well("import-template", str(image), "--name", name, "--layout", "bootparams")
         ground.well("create-vm", KEPT, "--ip", "192.0.2.40")
-        add_foreign(ground._pool, "foreign")
+        add_foreign(ground._pool, FOREIGN)
         (ground._pool / "volumes" / f"{VICTIM}-keep.img").write_bytes(b"somebody's")
         ground.save("empty")
         ground.well("create-vm", VICTIM, "--ip", ground.address, "--wait", "defined")
@@ -61,9 +61,10 @@ class FakeGround(Ground):
         templates = frozenset(json.loads(path.read_bytes())["name"] for path in manifests)
         return things, {name: vm for name, vm in found if vm.operation}, templates
 
-    def needs(self, vm: Seen) -> list[str]:
+    def missing(self, vm: Seen, things: set[str]) -> list[str]:
         stem = f"{VICTIM}-{vm.operation}"
-        return [f"domains/{vm.uuid}.json", f"volumes/{stem}.img", f"seeds/{stem}.iso"]
+        needed = {f"domains/{vm.uuid}.json", f"volumes/{stem}.img", f"seeds/{stem}.iso"}
+        return sorted(needed - things)
 
     def owns(self, vm: Seen, thing: str) -> bool:
         return vm.uuid in thing or vm.operation in thing

@@ -20,12 +20,23 @@ if TYPE_CHECKING:
 
     from tests.crash.points import Plan
 
-__all__ = ["POOL", "TOKEN", "Ground", "Seen", "World", "fingerprint"]
+__all__ = [
+    "FOREIGN",
+    "KEPT",
+    "POOL",
+    "SPARE",
+    "TOLD",
+    "VICTIM",
+    "Ground",
+    "Seen",
+    "World",
+    "fingerprint",
+]
 
 POOL = "lab"
-VICTIM, KEPT = "web01", "kept01"
-SPARE = "spare"
-TOKEN = "told-again"
+VICTIM, KEPT, FOREIGN = "crash01", "crash02", "crash03"
+SPARE = "crash-spare"
+TOLD = "told-again"
 """What update-context tells; it is looked for in the bytes of a medium."""
 
 _REPOSITORY = Path(__file__).parents[2]
@@ -75,11 +86,12 @@ class Ground(ABC):
 
     Attributes:
         root: Everything of ours is here.
-        saved: A copy of the store by the name of a base.
+        saved: A copy of the store by the name of a base, and ``worlds`` all that there was.
     """
 
     root: Path
     saved: dict[str, Path] = field(default_factory=dict)
+    worlds: dict[str, World] = field(default_factory=dict)
 
     @property
     def state(self) -> Path:
@@ -107,8 +119,9 @@ class Ground(ABC):
             env=self._environment(),
             cwd=_REPOSITORY,
             pass_fds=(plan.here, plan.go),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             text=True,
         )
 
@@ -149,8 +162,8 @@ class Ground(ABC):
         """Things, VMs and templates of the pool; see :class:`World`."""
 
     @abstractmethod
-    def needs(self, vm: Seen) -> list[str]:
-        """The things that a whole VM has."""
+    def missing(self, vm: Seen, things: set[str]) -> list[str]:
+        """What a whole VM has, and is not among these things."""
 
     @abstractmethod
     def owns(self, vm: Seen, thing: str) -> bool:
@@ -169,6 +182,7 @@ class Ground(ABC):
         self.saved[base] = self.root / "saved" / base / "state"
         shutil.copytree(self.state, self.saved[base])
         self.save_pool(base)
+        self.worlds[base] = self.look()
 
     def restore(self, base: str) -> None:
         """Put everything back."""
@@ -181,9 +195,7 @@ class Ground(ABC):
     def look(self) -> World:
         """See everything, the pool and the store; changes nothing."""
         things, vms, templates = self.pool()
-        tables = read_tables(self.state / "ims.sqlite")
-        operations = tables.get("operations", [])
-        ended = [each for each in operations if each["ended"] and each["outcome"] not in _OPEN]
+        tables = self._tables()
         return World(
             things | dict(_rows(tables)),
             vms,
@@ -192,14 +204,17 @@ class Ground(ABC):
             frozenset(
                 row["uuid"] for row in tables.get("vms", []) if json.loads(row["mark"])["complete"]
             ),
-            frozenset(str(each["id"]) for each in operations),
-            tuple(
-                f"{each['kind']} {each['subject']} {each['id']}"
-                for each in operations
-                if each not in ended
-            ),
+            frozenset(str(each["id"]) for each in tables.get("operations", [])),
+            _unfinished(tables),
             frozenset(tables),
         )
+
+    def unfinished(self) -> tuple[str, ...]:
+        """The operations in the store that never ended."""
+        return _unfinished(self._tables())
+
+    def _tables(self) -> dict[str, list[dict[str, Any]]]:
+        return read_tables(self.state / "ims.sqlite")
 
     def belongs(self, vm: Seen, thing: str) -> bool:
         """Whether a thing or a row of the store belongs to the victim."""
@@ -232,6 +247,14 @@ def read_tables(database: Path) -> dict[str, list[dict[str, Any]]]:
             }
         finally:
             connection.close()
+
+
+def _unfinished(tables: dict[str, list[dict[str, Any]]]) -> tuple[str, ...]:
+    return tuple(
+        f"{each['kind']} {each['subject']} {each['id']}"
+        for each in tables.get("operations", [])
+        if not each["ended"] or each["outcome"] in _OPEN
+    )
 
 
 def _rows(tables: dict[str, list[dict[str, Any]]]) -> Iterable[tuple[str, str]]:

@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+import os
+import select
 import signal
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import pytest
 
 from tests.crash import judge
-from tests.crash.ground import POOL, SPARE, TOKEN, VICTIM
+from tests.crash.ground import POOL, SPARE, TOLD, VICTIM
 from tests.crash.judge import FRESH, Case
-from tests.crash.points import KILLED, MISSED, Plan, Point
+from tests.crash.points import KILLED, MISSED, Plan, Point, needs_space
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from tests.crash.ground import Ground, World
 
-__all__ = ["SCENARIOS", "Accident", "Matrix", "Scenario", "each_third"]
+__all__ = [
+    "FULL",
+    "KILLS",
+    "SCENARIOS",
+    "SIGNALS",
+    "Accident",
+    "Matrix",
+    "Scenario",
+    "each_sixth",
+    "each_third",
+    "two_of",
+]
+
+
+Choice: TypeAlias = "Callable[[Sequence[Point]], Sequence[Point]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +57,8 @@ class Scenario:
         return [each.format(address=ground.address, image=image) for each in self.arguments]
 
 
-_CREATE = ("create-vm", VICTIM, "--ip", "{address}", "--wait")
+PATIENCE = 150.0
+_CREATE = ("create-vm", VICTIM, "--memory", "64M", "--ip", "{address}", "--wait")
 SCENARIOS = {
     each.name: each
     for each in (
@@ -66,7 +85,7 @@ SCENARIOS = {
         Scenario(
             "update-context",
             "running",
-            ("update-context", VICTIM, "--set", f"role={TOKEN}", "--wait", "running"),
+            ("update-context", VICTIM, "--set", f"role={TOLD}", "--wait", "running"),
             judge.update_context,
         ),
         Scenario("delete-template", "empty", ("delete-template", SPARE), judge.delete_template),
@@ -78,8 +97,8 @@ SCENARIOS = {
 class Accident:
     """What happens at a point; see :class:`Plan`."""
 
-    mode: str
-    side: str = "before"
+    mode: Literal["kill", "full", "signal"]
+    side: Literal["before", "after"] = "before"
     signal: int = 0
     lasting: bool = False
 
@@ -94,23 +113,37 @@ class Accident:
 
     def can_happen(self, point: Point) -> bool:
         """Whether it can at this point: what removes something needs no space."""
-        removes = ("unlink", "remove", "rmdir", "delete", "destroy", "undefine", "chmod")
-        call = point.name.split()[0].rpartition(".")[2]
-        return self.mode != "full" or not call.startswith(removes)
+        return self.mode != "full" or needs_space(point.name)
 
 
 KILLS = (Accident("kill", "before"), Accident("kill", "after"))
-SIGNALS = tuple(
-    Accident("signal", side, number)
-    for number in (signal.SIGINT, signal.SIGTERM)
-    for side in ("before", "after")
+SIGNALS = (
+    Accident("signal", "before", signal.SIGINT),
+    Accident("signal", "after", signal.SIGINT),
+    Accident("signal", "before", signal.SIGTERM),
+    Accident("signal", "after", signal.SIGTERM),
 )
 FULL = (Accident("full"), Accident("full", lasting=True))
 
 
+def all_of(points: Sequence[Point]) -> Sequence[Point]:
+    """Every point."""
+    return points
+
+
 def each_third(points: Sequence[Point]) -> Sequence[Point]:
-    """Every third point, and the last."""
-    return [*points[:-1:3], points[-1]]
+    """Every third point."""
+    return points[1::3]
+
+
+def each_sixth(points: Sequence[Point]) -> Sequence[Point]:
+    """Every sixth point."""
+    return points[1::6]
+
+
+def two_of(points: Sequence[Point]) -> Sequence[Point]:
+    """One point in the first half and one in the second."""
+    return [points[len(points) // 3], points[2 * len(points) // 3]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,21 +165,60 @@ class Matrix:
         assert lines, "nothing was changed"
         return [Point.parse(line) for line in lines]
 
-    def run(self, accidents: Sequence[Accident], points: Sequence[Point]) -> list[str]:
-        """Have each accident at each of the points; returns what was wrong after which."""
-        problems = []
-        for point in points:
-            for accident in accidents:
-                if accident.can_happen(point):
-                    found = self.cut(accident, point)
-                    problems += [f"{accident} {point}: {each}" for each in found]
-        return problems
+    def prove(
+        self, accidents: Sequence[Accident], *, choose: Choice = all_of, say: Callable[[str], None]
+    ) -> None:
+        """Have each accident at each of the points that are chosen, and fail with what is wrong."""
+        points = self.record()
+        runs = {
+            f"{accident} {point}": partial(self.cut, accident, point)
+            for point in choose(points)
+            for accident in accidents
+            if accident.can_happen(point)
+        }
+        self._prove(len(points), runs, ", ".join(dict.fromkeys(map(str, accidents))), say)
+
+    def prove_disturbed(
+        self,
+        what: str,
+        during: Callable[[], None],
+        afterwards: Callable[[], None] = lambda: None,
+        *,
+        choose: Choice = all_of,
+        say: Callable[[str], None],
+    ) -> None:
+        """Hold each of the points until something was done to the transport, and go on.
+
+        Args:
+            what: For the report.
+            during: Done while the run is held.
+            afterwards: Done when it has ended.
+            choose: Picks some of the points.
+            say: Told how many there were.
+        """
+        points = self.record()
+        runs = {
+            f"{what} before {point}": partial(self.disturbed, point, during, afterwards)
+            for point in choose(points)
+        }
+        self._prove(len(points), runs, what, say)
+
+    def _prove(
+        self,
+        points: int,
+        runs: Mapping[str, Callable[[], list[str]]],
+        what: str,
+        say: Callable[[str], None],
+    ) -> None:
+        found = {title: run() for title, run in runs.items()}
+        problems = [f"{title}: {'; '.join(each)}" for title, each in found.items() if each]
+        say(f"{self.scenario.name}: {points} points, {len(runs)} runs, {what}")
+        if problems:
+            pytest.fail("\n".join(problems), pytrace=False)
 
     def cut(self, accident: Accident, point: Point) -> list[str]:
         """One run with an accident, recovered and judged."""
-        ground = self.ground
-        ground.restore(self.scenario.base)
-        before = ground.look()
+        before = self._restored()
         plan = replace(
             self._plan(),
             mode=accident.mode,
@@ -155,13 +227,39 @@ class Matrix:
             signal=accident.signal,
             lasting=accident.lasting,
         )
-        done = ground.victim(plan, *self._command())
+        done = self.ground.victim(plan, *self._command())
         if problem := self.unreached(point):
-            return [problem, done.stderr]
+            return [problem, judge.last_line(done.stderr)]
         killed = accident.mode == "kill"
-        if killed and done.returncode != KILLED:
-            return [f"it should have been killed, and ended with {done.returncode}: {done.stderr}"]
+        if killed != (done.returncode == KILLED):
+            return [f"it ended with {done.returncode}: {judge.last_line(done.stderr)}"]
         return self.judged(point, killed=killed, status=done.returncode, before=before)
+
+    def disturbed(
+        self, point: Point, during: Callable[[], None], afterwards: Callable[[], None]
+    ) -> list[str]:
+        """One run that is held at a point, recovered and judged."""
+        before = self._restored()
+        here, told = os.pipe()
+        held, go = os.pipe()
+        plan = replace(self._plan(), mode="pause", number=point.number, here=told, go=held)
+        with self.ground.victim_process(plan, *self._command()) as process:
+            os.close(told)
+            os.close(held)
+            try:
+                ready, _, _ = select.select([here], [], [], PATIENCE)
+                if ready and os.read(here, 1):
+                    during()
+                    os.write(go, b"!")
+                _, said = process.communicate(timeout=PATIENCE)
+            finally:
+                os.close(here)
+                os.close(go)
+                process.kill()  # that it hangs is one of the things to find out
+                afterwards()
+        if problem := self.unreached(point):
+            return [problem, judge.last_line(said)]
+        return self.judged(point, killed=False, status=process.returncode, before=before)
 
     def judged(self, point: Point, *, killed: bool, status: int, before: World) -> list[str]:
         """Look, recover if there is something to recover, look again, and judge."""
@@ -178,13 +276,17 @@ class Matrix:
         sure = "virStream" not in point.name
         case = Case(ground, before, cut, after, killed, status, sure)
         problems += self.scenario.judge(case)
-        return problems + [f"unfinished: {each}" for each in ground.look().unfinished]
+        return problems + [f"unfinished: {each}" for each in ground.unfinished()]
 
     def unreached(self, point: Point) -> str:
         """What is wrong if the run did not come to its point; empty if it did."""
         reached = [each for each in self._report() if not each.startswith(MISSED)]
         at = reached[point.number - 1] if len(reached) >= point.number else "the end"
         return "" if at == str(point) else f"not reached; there was {at}"
+
+    def _restored(self) -> World:
+        self.ground.restore(self.scenario.base)
+        return self.ground.worlds[self.scenario.base]
 
     def _plan(self) -> Plan:
         report = str(self.ground.root / "report")

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["KILLED", "MISSED", "Plan", "Point", "Points"]
+__all__ = ["KILLED", "MISSED", "Plan", "Point", "Points", "needs_space"]
 
 KILLED = 137
 """The exit status of a victim that was killed, as a shell shows it for SIGKILL."""
 MISSED = "missed"
 """Begins a line of the report about a change that no wrapper saw."""
 
+_FREEING = ("unlink", "remove", "rmdir", "delete", "destroy", "undefine", "chmod", "chown")
 _RANDOM = (
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "UUID"),
     (re.compile(r"[0-9a-f]{16}"), "OPERATION"),
@@ -124,7 +125,8 @@ class Points:
             self._say(str(Point(number, kind, plain(name))))
         plan = self.plan
         if plan.mode == "full":
-            if number == plan.number or (plan.lasting and number > plan.number):
+            later = plan.lasting and number > plan.number and needs_space(name)
+            if number == plan.number or later:
                 raise error()
         elif (number, plan.side) == (plan.number, "before"):
             self._accident()
@@ -151,6 +153,11 @@ class Points:
             case "pause":
                 _write(self.plan.here, b"!")
                 _read(self.plan.go, 1)
+
+
+def needs_space(name: str) -> bool:
+    """Whether a point of that name writes something; what removes needs no space."""
+    return not name.split(maxsplit=1)[0].rpartition(".")[2].startswith(_FREEING)
 
 
 def plain(name: str) -> str:

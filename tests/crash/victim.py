@@ -5,14 +5,19 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from tests.crash.points import Plan, Points
-from tests.crash.transports import watch_files, watch_libvirt, watch_store
+from tests.crash.watched_files import watch_files
+from tests.crash.watched_libvirt import watch_libvirt
+from tests.crash.watched_store import watch_store
 
 
 def main(plan: Plan, arguments: list[str]) -> int:
     """Watch, and run the command line."""
+    # A shell may have started the tests in the background, where SIGINT is ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     points = Points(plan)
     watch_store(points)
     if plan.libvirt:

@@ -103,8 +103,11 @@ def wait_until(
         time.sleep(_POLL_SECONDS)
 
 
-def end(process: Process, seconds: float = 30.0) -> bool:
-    """End this very process: SIGTERM, then SIGKILL after ``seconds``. False if it was gone."""
+def end(process: Process, seconds: float = 30.0, *, at_once: bool = False) -> bool:
+    """End this very process: SIGTERM, then SIGKILL after ``seconds``. False if it was gone.
+
+    ``at_once`` begins with SIGKILL, so that the process cannot tidy up.
+    """
     try:
         handle = os.pidfd_open(process.pid)
     except ProcessLookupError:
@@ -113,10 +116,8 @@ def end(process: Process, seconds: float = 30.0) -> bool:
         # Asked after the handle was opened: from here on the id cannot be reused under us.
         if not process.alive():
             return False
-        for signal_number, patience in (
-            (signal.SIGTERM, seconds),
-            (signal.SIGKILL, _KILL_SECONDS),
-        ):
+        signals = ((signal.SIGTERM, seconds), (signal.SIGKILL, _KILL_SECONDS))
+        for signal_number, patience in signals[1:] if at_once else signals:
             signal.pidfd_send_signal(handle, signal_number)
             if select.select([handle], [], [], patience)[0]:
                 _reap(process.pid)

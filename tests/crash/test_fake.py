@@ -1,0 +1,77 @@
+"""The crash matrix on the fake provider, where everything is a file.
+
+`make test` has every third point of the kills and every sixth of the rest, `make test-full` all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.crash.fake_ground import FakeGround
+from tests.crash.matrix import (
+    FULL,
+    KILLS,
+    SCENARIOS,
+    SIGNALS,
+    Matrix,
+    Scenario,
+    each_sixth,
+    each_third,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+each_scenario = pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> FakeGround:
+    return FakeGround.make(tmp_path_factory.mktemp("ground"))
+
+
+@each_scenario
+def test_killed_at_some_points(
+    ground: FakeGround, scenario: Scenario, say: Callable[[str], None]
+) -> None:
+    Matrix(ground, scenario).prove(KILLS, choose=each_third, say=say)
+
+
+@each_scenario
+def test_interrupted_at_some_points(
+    ground: FakeGround, scenario: Scenario, say: Callable[[str], None]
+) -> None:
+    Matrix(ground, scenario).prove(SIGNALS[::3], choose=each_sixth, say=say)
+
+
+@each_scenario
+def test_without_space_at_some_points(
+    ground: FakeGround, scenario: Scenario, say: Callable[[str], None]
+) -> None:
+    Matrix(ground, scenario).prove(FULL, choose=each_sixth, say=say)
+
+
+@pytest.mark.full
+@each_scenario
+def test_killed_at_every_point(
+    ground: FakeGround, scenario: Scenario, say: Callable[[str], None]
+) -> None:
+    Matrix(ground, scenario).prove(KILLS, say=say)
+
+
+@pytest.mark.full
+@each_scenario
+def test_interrupted_at_every_point(
+    ground: FakeGround, scenario: Scenario, say: Callable[[str], None]
+) -> None:
+    Matrix(ground, scenario).prove(SIGNALS, say=say)
+
+
+@pytest.mark.full
+@each_scenario
+def test_without_space_at_every_point(
+    ground: FakeGround, scenario: Scenario, say: Callable[[str], None]
+) -> None:
+    Matrix(ground, scenario).prove(FULL, say=say)

@@ -1,0 +1,107 @@
+"""The crash matrix on the KVM lab: kills, signals, no space, and a libvirtd that dies.
+
+`make test` kills at a dozen points, `make test-full` has everything at every point.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.crash.kvm_ground import KvmGround
+from tests.crash.matrix import FULL, KILLS, SCENARIOS, SIGNALS, Matrix, Scenario, two_of
+from tests.labs.kvm import daemons
+from tests.labs.processes import end
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.labs.kvm import KvmLab
+
+pytestmark = pytest.mark.lab_kvm
+
+each_scenario = pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=SCENARIOS)
+SOME = [each for each in SCENARIOS.values() if each.name != "create-defined"]
+
+
+@pytest.fixture(scope="module")
+def ground(kvm_lab: KvmLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KvmGround]:
+    ground = KvmGround.make(tmp_path_factory.mktemp("ground"), kvm_lab, kvm_lab.uri)
+    yield ground
+    ground.close()
+
+
+def kill_libvirtd() -> None:
+    """End the libvirtd that the lab started, at once."""
+    for process in daemons.started():
+        if process.program == "libvirtd":
+            end(process, at_once=True)
+
+
+def start_libvirtd() -> None:
+    """Have it again; what it ran goes on."""
+    daemons.start()
+
+
+def restart_libvirtd() -> None:
+    kill_libvirtd()
+    start_libvirtd()
+
+
+@pytest.fixture
+def lab_libvirtd(kvm_lab: KvmLab) -> Iterator[None]:
+    """A libvirtd that is ours to kill."""
+    if "libvirtd" not in dict(kvm_lab.started):
+        pytest.skip("libvirtd is not the lab's own, so it is not killed")
+    yield
+    start_libvirtd()
+
+
+@pytest.mark.parametrize("scenario", SOME, ids=lambda each: each.name)
+def test_killed_at_some_points(
+    ground: KvmGround, scenario: Scenario, say: Callable[[str], None]
+) -> None:
+    Matrix(ground, scenario, libvirt=True).prove(KILLS, choose=two_of, say=say)
+
+
+@pytest.mark.full
+@each_scenario
+def test_killed_at_every_point(
+    ground: KvmGround, scenario: Scenario, say: Callable[[str], None]
+) -> None:
+    Matrix(ground, scenario, libvirt=True).prove(KILLS, say=say)
+
+
+@pytest.mark.full
+@each_scenario
+def test_interrupted_at_every_point(
+    ground: KvmGround, scenario: Scenario, say: Callable[[str], None]
+) -> None:
+    Matrix(ground, scenario, libvirt=True).prove(SIGNALS, say=say)
+
+
+@pytest.mark.full
+@each_scenario
+def test_without_space_at_every_point(
+    ground: KvmGround, scenario: Scenario, say: Callable[[str], None]
+) -> None:
+    Matrix(ground, scenario, libvirt=True).prove(FULL, say=say)
+
+
+@pytest.mark.full
+@each_scenario
+def test_libvirtd_dies_and_is_back_at_once(
+    ground: KvmGround, lab_libvirtd: None, scenario: Scenario, say: Callable[[str], None]
+) -> None:
+    matrix = Matrix(ground, scenario, libvirt=True)
+    matrix.prove_disturbed("libvirtd restarted", restart_libvirtd, say=say)
+
+
+@pytest.mark.full
+@each_scenario
+def test_libvirtd_dies_and_is_back_later(
+    ground: KvmGround, lab_libvirtd: None, scenario: Scenario, say: Callable[[str], None]
+) -> None:
+    matrix = Matrix(ground, scenario, libvirt=True)
+    matrix.prove_disturbed("libvirtd killed", kill_libvirtd, start_libvirtd, say=say)
