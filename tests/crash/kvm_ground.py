@@ -104,7 +104,7 @@ class KvmGround(Ground):
         vms = {}
         for name in virsh("list", "--all", "--name").split():
             definition = virsh("dumpxml", name, "--inactive")
-            digest = sha256(definition.encode()).hexdigest()[:16]
+            digest = sha256(_sorted(definition).encode()).hexdigest()[:16]
             things[f"domain {name}"] = f"{digest}{' running' if name in running else ''}"
             live = virsh("dumpxml", name) if name in running else definition
             if (seen := _seen(live, running=name in running)) is not None:
@@ -169,7 +169,8 @@ class KvmGround(Ground):
         present = [name for name in virsh("list", "--all", "--name").split() if name in _OURS]
         stale = [name for name in pool.definitions if name not in present]
         for name in present:
-            as_it_was = virsh("dumpxml", name, "--inactive") == pool.definitions.get(name)
+            known = pool.definitions.get(name)
+            as_it_was = known and _sorted(virsh("dumpxml", name, "--inactive")) == _sorted(known)
             if as_it_was and (name in running) == (name in pool.running):
                 continue
             stale.append(name)
@@ -235,6 +236,15 @@ def _is_host(thing: str, name: str) -> bool:
 def _print(path: Path) -> str:
     """A file's fingerprint; what a guest writes says nothing."""
     return "there" if path.suffix in _WRITTEN_BY_GUESTS else fingerprint(path)
+
+
+def _sorted(xml: str) -> str:
+    """A definition with its devices in some order: a libvirtd that was restarted has its own."""
+    domain = ET.fromstring(xml)  # noqa: S314 - from virsh
+    devices = domain.find("devices")
+    if devices is not None:
+        devices[:] = sorted(devices, key=ET.tostring)
+    return ET.canonicalize(ET.tostring(domain), strip_text=True)
 
 
 def _seen(xml: str, *, running: bool) -> Seen | None:

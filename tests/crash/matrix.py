@@ -29,7 +29,6 @@ __all__ = [
     "Accident",
     "Matrix",
     "Scenario",
-    "each_sixth",
     "each_third",
     "two_of",
 ]
@@ -134,11 +133,6 @@ def all_of(points: Sequence[Point]) -> Sequence[Point]:
 def each_third(points: Sequence[Point]) -> Sequence[Point]:
     """Every third point."""
     return points[1::3]
-
-
-def each_sixth(points: Sequence[Point]) -> Sequence[Point]:
-    """Every sixth point."""
-    return points[1::6]
 
 
 def two_of(points: Sequence[Point]) -> Sequence[Point]:
