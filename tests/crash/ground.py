@@ -253,18 +253,25 @@ def _unfinished(tables: dict[str, list[dict[str, Any]]]) -> tuple[str, ...]:
     return tuple(
         f"{each['kind']} {each['subject']} {each['id']}"
         for each in tables.get("operations", [])
-        if not each["ended"] or each["outcome"] in _OPEN
+        if not _has_ended(each)
     )
+
+
+def _has_ended(operation: dict[str, Any]) -> bool:
+    return bool(operation["ended"]) and operation["outcome"] not in _OPEN
 
 
 def _rows(tables: dict[str, list[dict[str, Any]]]) -> Iterable[tuple[str, str]]:
     """What the store knows of VMs, as things; what became of operations is history."""
+    ended = {each["id"] for each in tables.get("operations", []) if _has_ended(each)}
     for table, keys in (
         ("vms", ("uuid", "name")),
         ("addresses", ("network", "address", "vm")),
         ("resources", ("operation", "kind", "name")),
     ):
         for row in tables.get(table, []):
+            if row.get("operation") in ended:
+                continue
             text = json.dumps({**row, "number": 0}, sort_keys=True)
             name = "/".join(str(row[key]) for key in keys)
             yield f"row {table} /{name}/", hashlib.sha256(text.encode()).hexdigest()[:16]
