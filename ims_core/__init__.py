@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ims_core.errors import (
         AccessDeniedError,
+        BusyError,
         CancelledError,
         CapacityError,
         ConfigError,
@@ -73,8 +74,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "ims_core.errors": (
-        "AccessDeniedError CancelledError CapacityError ConfigError ConflictError DeadlineError "
-        "GuestError HypervisorError ImageError ImsError InvalidError NotFoundError NotOursError "
+        "AccessDeniedError BusyError CancelledError CapacityError ConfigError ConflictError "
+        "DeadlineError GuestError HypervisorError ImageError ImsError InvalidError NotFoundError NotOursError "
         "UnavailableError UnsupportedError"
     ),
     "ims_core.models": (
@@ -92,6 +93,7 @@ __all__ = [
     "VM",
     "AccessDeniedError",
     "Address",
+    "BusyError",
     "CancelledError",
     "CapacityError",
     "Carrier",

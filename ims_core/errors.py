@@ -11,7 +11,8 @@
     │   └── NotOursError                      a VM that IMS did not make
     ├── UnsupportedError             exit 5   this provider does not have that feature
     ├── UnavailableError             exit 6   the hypervisor cannot be reached (retryable)
-    │   └── AccessDeniedError                 it can, but not by this user
+    │   ├── AccessDeniedError                 it can, but not by this user
+    │   └── BusyError                         it is busy with this very thing (retryable)
     ├── CapacityError                exit 7   a pool, a host or a network is full (retryable)
     ├── DeadlineError                exit 8   the time given was not enough (retryable)
     ├── GuestError                   exit 9   the guest crashed, or could not apply its context
@@ -29,6 +30,7 @@ from typing import Any, ClassVar
 
 __all__ = [
     "AccessDeniedError",
+    "BusyError",
     "CancelledError",
     "CapacityError",
     "ConfigError",
@@ -159,6 +161,12 @@ class AccessDeniedError(UnavailableError):
 
     code = "access-denied"
     retryable = False
+
+
+class BusyError(UnavailableError):
+    """The hypervisor is busy with this very thing, or has it locked; nothing was changed."""
+
+    code = "hypervisor-busy"
 
 
 class CapacityError(ImsError):

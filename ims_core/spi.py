@@ -11,7 +11,10 @@ Life
        different VMs may run at the same time; one process never runs two changing calls for one
        VM at a time, except that a forced stop may come at any time; another process may.
     3. Every call ends: within the time given, or within the provider's own bound for one request,
-       even if the hypervisor stops answering. Then it raises ``UnavailableError``.
+       even if the hypervisor stops answering. Then it raises ``UnavailableError``. Where the
+       hypervisor calls what is asked for busy or locked, it raises ``BusyError``; of ``start``,
+       ``stop``, ``delete``, ``write_mark``, ``set_addresses`` and ``update_context`` this means
+       that the call can be repeated, and the service does so for a while.
 
 Creating
     4. ``prepare`` and ``plan`` make nothing. ``prepare`` returns the spec completed with what

@@ -14,6 +14,7 @@ from ims_core.service.delivery import check_wait, choose, deliver, digest_for
 from ims_core.service.events import Event, Phase
 from ims_core.service.lifecycle import OFF, changing, context_pending
 from ims_core.service.operations import Kind
+from ims_core.service.patience import patiently
 from ims_core.service.waiting import Deadline, Expected, wait_for
 from ims_core.spi import LiveContext, require
 
@@ -156,7 +157,8 @@ def _how_far(
 def _tell_guest(session: Session, vm: VM, delivery: Delivery) -> None:
     session.tell(Event(Phase.UPDATE, f"telling {vm.name} its new context"))
     try:
-        require(session.provider, LiveContext).update_context(vm.uuid, delivery)
+        live = require(session.provider, LiveContext)
+        patiently(lambda: live.update_context(vm.uuid, delivery))
     except ImsError as error:
         error.details += ("the new context is kept, and takes effect at the next start at latest",)
         raise

@@ -14,6 +14,7 @@ from ims_core.service.allocation import Allocation
 from ims_core.service.events import Event, Phase
 from ims_core.service.operations import Kind, new_operation, recorded
 from ims_core.service.order import completed, drafted
+from ims_core.service.patience import patiently
 from ims_core.service.requests import made_before
 from ims_core.service.unmaking import undo_create
 from ims_core.service.waiting import Expected, wait_for
@@ -155,12 +156,12 @@ def _make(running: Running, attempt: _Attempt, deadline: Deadline) -> VM:
     if wait is not Wait.DEFINED:
         deadline.check(f"{spec.name} was created but not started")
         session.tell(Event(Phase.START, f"starting {spec.name}"))
-        session.provider.start(spec.uuid, ready.delivery)
+        patiently(lambda: session.provider.start(spec.uuid, ready.delivery), deadline)
     expected = Expected(ready.delivery.digest, ready.delivery.nonce)
     vm = wait_for(session, spec.uuid, wait, expected, deadline)
     complete = replace(ready.mark, complete=True)
     attempt.completing = True
-    session.provider.write_mark(spec.uuid, complete)
+    patiently(lambda: session.provider.write_mark(spec.uuid, complete), deadline)
     session.store.save_mark(complete)
     return replace(vm, mark=complete)
 

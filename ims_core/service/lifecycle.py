@@ -14,6 +14,7 @@ from ims_core.service.addresses import fill_in, promised, readdressed, static_cl
 from ims_core.service.delivery import check_wait, deliver, digest_for
 from ims_core.service.events import Event, Phase
 from ims_core.service.operations import Kind, give_up, recorded
+from ims_core.service.patience import patiently
 from ims_core.service.session import BUSY_SECONDS
 from ims_core.service.waiting import Deadline, Expected, wait_for
 from ims_core.store import Outcome
@@ -52,8 +53,9 @@ def start(session: Session, name: str, wait: Wait, deadline: Deadline) -> VM:
         running.tell(Event(Phase.START, f"starting {vm.name}"))
         if intent is not None:
             # What was set while it ran is reserved from now on instead of what it had.
-            running.provider.set_addresses(vm.uuid, intent.context.interfaces)
-        running.provider.start(vm.uuid, delivery)
+            cards = intent.context.interfaces
+            patiently(lambda: running.provider.set_addresses(vm.uuid, cards), deadline)
+        patiently(lambda: running.provider.start(vm.uuid, delivery), deadline)
         expected = Expected("", "")
         if intent is not None and delivery is not None:
             expected = Expected(delivery.digest, delivery.nonce)
@@ -69,7 +71,9 @@ def stop(session: Session, name: str, *, force: bool, deadline: Deadline) -> Non
     # Whoever waits for the guest to stop must not keep another from pulling the plug.
     with changing(session, Kind.STOP, name, None if force else deadline.left) as (running, vm, _):
         running.tell(Event(Phase.STOP, f"{'powering off' if force else 'stopping'} {vm.name}"))
-        running.provider.stop(vm.uuid, force=force, timeout=deadline.left)
+        patiently(
+            lambda: running.provider.stop(vm.uuid, force=force, timeout=deadline.left), deadline
+        )
     session.report(Event(Phase.DONE, f"{vm.name} is stopped"))
 
 
@@ -77,7 +81,7 @@ def delete(session: Session, name: str) -> None:
     """Remove a VM and all that was made for it."""
     with changing(session, Kind.DELETE, name, BUSY_SECONDS, undo=_go_on_later) as (running, vm, _):
         running.tell(Event(Phase.DELETE, f"deleting {vm.name}"))
-        running.provider.delete(vm.uuid)
+        patiently(lambda: running.provider.delete(vm.uuid))
         running.store.forget(vm.uuid)
     session.report(Event(Phase.DONE, f"{vm.name} is deleted"))
 
@@ -100,7 +104,7 @@ def set_addresses(session: Session, name: str, addresses: Sequence[str], card: i
         held = before if vm.state not in OFF else ()
         running.store.reserve(vm.uuid, static_claim(running, vm.uuid, (*cards, *held)))
         try:
-            completed = running.provider.set_addresses(vm.uuid, cards)
+            completed = patiently(lambda: running.provider.set_addresses(vm.uuid, cards))
             context = replace(intent.context, interfaces=tuple(completed))
             check_context(context)
             keep_promises(running, mark, (*completed, *held))
@@ -121,7 +125,7 @@ def keep_promises(session: Session, mark: Mark, cards: Sequence[Interface]) -> N
     session.store.reserve(mark.vm, static_claim(session, mark.vm, cards))
     changed = replace(mark, addresses=promised(cards))
     if changed.addresses != mark.addresses:
-        session.provider.write_mark(mark.vm, changed)
+        patiently(lambda: session.provider.write_mark(mark.vm, changed))
     session.store.save_mark(changed)
 
 

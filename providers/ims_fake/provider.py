@@ -78,7 +78,7 @@ class FakeProvider(Provider):
         """Open the directory."""
         self._settings = settings
         self._capacity: int = settings["capacity"]
-        self._pace = Pace(settings["delay"], frozenset(settings["fail"]))
+        self._pace = Pace(settings["delay"], frozenset(settings["fail"]), set(settings["busy"]))
         self._network = Network(settings["network"])
         self._directory = Directory(Path(settings["directory"]).expanduser())
         self._templates = Templates(self._directory, self._pace, self._capacity)

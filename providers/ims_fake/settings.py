@@ -60,6 +60,10 @@ class Settings(BaseModel):
         default=[],
         description="Steps that fail, half done where that is possible.",
     )
+    busy: list[Step] = Field(
+        default=[],
+        description="Steps that are busy the first time they are tried.",
+    )
     receipts: Literal["good", "bad-digest", "failed-item", "stale", "none"] = Field(
         default="good",
         description="How guests answer: truly; as if a byte of the medium were changed; that an"

@@ -18,6 +18,7 @@ import libvirt
 
 from ims_core.errors import (
     AccessDeniedError,
+    BusyError,
     CapacityError,
     ConfigError,
     ConflictError,
@@ -53,6 +54,7 @@ _DENIED = (
     libvirt.VIR_ERR_ACCESS_DENIED,
     libvirt.VIR_ERR_OPERATION_DENIED,
 )
+_BUSY = (libvirt.VIR_ERR_RESOURCE_BUSY, libvirt.VIR_ERR_OPERATION_TIMEOUT)
 _LOST = ("keepalive", "client socket is closed", "failed to connect", "cannot recv data")
 _FULL = ("no space left", "disk quota")
 
@@ -169,6 +171,8 @@ def _translate(subject: str, error: libvirt.libvirtError) -> ImsError:
         return UnavailableError(
             message, hint="start it: `systemctl start libvirtd` (or virtqemud) on its host"
         )
+    if code in _BUSY:
+        return BusyError(message, hint="another request for the same VM is at work; try again")
     if any(words in lower for words in _FULL):
         return CapacityError(message, code="pool-full", hint="free space in the storage pool")
     return _REFUSALS.get(code, _default)(message)

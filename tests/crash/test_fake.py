@@ -17,8 +17,8 @@ from tests.crash.matrix import (
     SIGNALS,
     Matrix,
     Scenario,
-    each_sixth,
     each_third,
+    two_of,
 )
 
 if TYPE_CHECKING:

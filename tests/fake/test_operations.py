@@ -313,3 +313,12 @@ def test_without_a_usable_store_vms_are_still_listed_and_deleted(
     assert [vm.name for vm in after.list_vms()] == ["web02"]
     if holder is not None:
         holder.close()
+
+
+def test_what_is_busy_is_asked_for_again_and_what_fails_is_not(connect: Connect) -> None:
+    ims = connect(busy=["start", "stop", "delete", "write-mark", "set-addresses"])
+    ims.create_vm("web01")
+    ims.stop_vm("web01")
+    ims.set_addresses("web01", ["192.0.2.9/24"])
+    ims.delete_vm("web01")
+    assert set(outcomes(ims).values()) == {Outcome.DONE}
