@@ -75,8 +75,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "ims_core.errors": (
         "AccessDeniedError BusyError CancelledError CapacityError ConfigError ConflictError "
-        "DeadlineError GuestError HypervisorError ImageError ImsError InvalidError NotFoundError NotOursError "
-        "UnavailableError UnsupportedError"
+        "DeadlineError GuestError HypervisorError ImageError ImsError InvalidError NotFoundError "
+        "NotOursError UnavailableError UnsupportedError"
     ),
     "ims_core.models": (
         "Address Carrier CarrierLimits Context Delivery Features File Finding Host HostKey "

@@ -12,11 +12,13 @@ from ims_core.errors import ImsError, NotFoundError
 from ims_core.models import Finding, Interface
 from ims_core.units import format_size
 from ims_kvm.acceleration import cpu_can_virtualize, kvm_usable
+from ims_kvm.access import check_access
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ims_kvm.networks import Networks
+    from ims_kvm.templates import Templates
     from ims_kvm.volumes import StoragePool
 
 __all__ = ["check", "default_storage_path"]
@@ -39,14 +41,18 @@ def default_storage_path(uri: str) -> str:
 
 
 def check(
-    connection: libvirt.virConnect, pool: StoragePool, networks: Networks
+    connection: libvirt.virConnect, pool: StoragePool, templates: Templates, networks: Networks
 ) -> Iterator[Finding]:
     """Every finding, the good ones included."""
     version = connection.getLibVersion()
     shown = f"{version // 1_000_000}.{version // 1_000 % 1_000}.{version % 1_000}"
     yield Finding("libvirt", f"{connection.getURI()} answers (libvirt {shown})", ok=True)
     yield _acceleration(connection)
-    yield _storage(pool)
+    storage = _storage(pool)
+    yield storage
+    if storage.ok:
+        yield from check_access(connection, pool.path_of("").rstrip("/"))
+        yield from _templates(templates)
     yield _network(networks)
 
 
@@ -79,6 +85,16 @@ def _storage(pool: StoragePool) -> Finding:
     if free < LITTLE_ROOM:
         return Finding(subject, f"only {format_size(free)} free", "free space there")
     return Finding(subject, f"{format_size(free)} free", ok=True)
+
+
+def _templates(templates: Templates) -> Iterator[Finding]:
+    """Images that changed under the VMs that were made from them."""
+    for name in templates.changed():
+        yield Finding(
+            f"template {name}",
+            "its image was changed after the import: VMs made from it may find their disks damaged",
+            f"put the image back, or delete its VMs and `ims delete-template {name}`",
+        )
 
 
 def _network(networks: Networks) -> Finding:

@@ -114,7 +114,9 @@ class KvmProvider(Provider):
         with libvirt_errors("check"):
             yield from within(
                 CALL_SECONDS,
-                lambda: list(checks.check(self.connection, self.pool, self.networks)),
+                lambda: list(
+                    checks.check(self.connection, self.pool, self.templates, self.networks)
+                ),
             )
 
     @bounded(CALL_SECONDS)

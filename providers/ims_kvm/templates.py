@@ -17,7 +17,7 @@ from ims_kvm.announce import announced
 from ims_kvm.volumes import SHARED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from ims_core.spi import Progress, UndoLog
@@ -54,6 +54,26 @@ class Templates:
     def image_path(self, name: str) -> str:
         """Where the image of a template lies on the hypervisor's host."""
         return self._pool.path_of(self._manifest(name)[1])
+
+    def changed(self) -> Iterator[str]:
+        """Names of the templates whose image is not the one that was imported.
+
+        Its size tells, or that it was written after its manifest, which is written last.
+        """
+        for volume in sorted(self._pool.names(refresh=True)):
+            if not (volume.startswith(PREFIX) and volume.endswith(SUFFIX)):
+                continue
+            found = self._read(volume)
+            if found is None:
+                continue
+            template, image = found
+            try:
+                size, written = self._pool.facts(image)
+            except NotFoundError:
+                yield template.name
+                continue
+            if size != template.size or written > self._pool.facts(volume)[1]:
+                yield template.name
 
     def add(self, image: Path, template: Template, undo: UndoLog, progress: Progress) -> None:
         """Upload an image and publish it."""

@@ -185,6 +185,16 @@ class StoragePool:
             raise
         return b"".join(parts)[-last:]
 
+    def facts(self, name: str) -> tuple[int, float]:
+        """Bytes of a volume's file, and when it was written last, in seconds since the epoch.
+
+        Raises:
+            NotFoundError: There is none of that name.
+        """
+        volume = fromstring(self._lookup(name).XMLDesc())
+        written = volume.findtext("target/timestamps/mtime") or "0"
+        return int(volume.findtext("physical") or 0), float(written)
+
     def delete(self, name: str) -> bool:
         """Delete a volume; false when it was not there."""
         try:
