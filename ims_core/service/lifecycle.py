@@ -7,7 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ims_bootparams.validation import check_context
-from ims_core.errors import ImsError, InvalidError, UnavailableError
+from ims_core.errors import (
+    CancelledError,
+    ConfigError,
+    ImsError,
+    InvalidError,
+    UnavailableError,
+)
 from ims_core.models import Carrier, State, Wait
 from ims_core.registry import layout as load_layout
 from ims_core.service.addresses import fill_in, promised, readdressed, static_claim
@@ -79,10 +85,17 @@ def stop(session: Session, name: str, *, force: bool, deadline: Deadline) -> Non
 
 def delete(session: Session, name: str) -> None:
     """Remove a VM and all that was made for it."""
-    with changing(session, Kind.DELETE, name, BUSY_SECONDS, undo=_go_on_later) as (running, vm, _):
+    begun: list[str] = []
+    with changing(
+        session,
+        Kind.DELETE,
+        name,
+        BUSY_SECONDS,
+        undo=lambda _, error: _ended(session, begun, error),
+    ) as (running, vm, _):
         running.tell(Event(Phase.DELETE, f"deleting {vm.name}"))
-        patiently(lambda: running.provider.delete(vm.uuid))
-        running.store.forget(vm.uuid)
+        begun.append(vm.uuid)
+        _remove(running, vm.uuid)
     session.report(Event(Phase.DONE, f"{vm.name} is deleted"))
 
 
@@ -172,12 +185,31 @@ def changing(
             yield running.session, vm, mark
 
 
-def _go_on_later(_running: Running, error: BaseException) -> Outcome:
-    """What was begun and cannot go on now is ended by recovery, since a half VM is of no use."""
-    if isinstance(error, UnavailableError):
-        error.details += ("what is left of it is removed when the hypervisor answers again",)
-        return Outcome.UNFINISHED
-    return Outcome.FAILED if isinstance(error, ImsError) else Outcome.UNFINISHED
+def _remove(session: Session, uuid: str) -> None:
+    patiently(lambda: session.provider.delete(uuid))
+    session.store.forget(uuid)
+
+
+def _ended(session: Session, begun: Sequence[str], error: BaseException) -> Outcome:
+    """How a delete ends that was interrupted: half a VM is of no use, so it is carried on.
+
+    What the hypervisor refuses stays as it is, for the user to decide.
+    """
+    refused = isinstance(error, ImsError) and not isinstance(
+        error, CancelledError | UnavailableError | ConfigError
+    )
+    if refused or not begun:
+        return Outcome.FAILED
+    try:
+        _remove(session, *begun)
+    except Exception:  # noqa: BLE001 - the error that is on its way matters more
+        told = "what is left of it is removed when the pool is used next"
+        outcome = Outcome.UNFINISHED
+    else:
+        told, outcome = "it is deleted all the same", Outcome.DONE
+    if isinstance(error, ImsError):
+        error.details += (told,)
+    return outcome
 
 
 def _next_delivery(session: Session, intent: Intent | None, wait: Wait) -> Delivery | None:
