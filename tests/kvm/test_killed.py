@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.lab_kvm
 
 COUNT = 50
+OPTIONS = ("--wait", "ready", "--quiet")
 NETWORK = """
 [networks.lab]
 network = "{network}"
@@ -41,8 +42,7 @@ def test_what_was_being_made_when_it_was_killed_is_gone_after_recovery(
     seconds = random.Random(turn).uniform(0.8, 5.0)  # noqa: S311 - a test's own, and repeatable
     # --wait ready: no guest has answered by then, so none is complete, and none may stay.
     creating = subprocess.Popen(
-        [sys.executable, "-m", "ims_cli", "create-vm", "--count", str(COUNT), "victim"]
-        + ["--wait", "ready", "--quiet"],
+        [sys.executable, "-m", "ims_cli", "create-vm", "--count", str(COUNT), "victim", *OPTIONS],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
