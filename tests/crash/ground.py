@@ -179,6 +179,7 @@ class Ground(ABC):
 
     def save(self, base: str) -> None:
         """Keep everything as it is now, under the name of a base."""
+        shutil.rmtree(self.root / "saved" / base, ignore_errors=True)
         self.saved[base] = self.root / "saved" / base / "state"
         shutil.copytree(self.state, self.saved[base])
         self.save_pool(base)

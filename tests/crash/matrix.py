@@ -44,12 +44,15 @@ class Scenario:
     Attributes:
         base: What there is before; see :meth:`Ground.restore`.
         arguments: Of ims; ``{address}`` and ``{image}`` are the ground's.
+        judge: Says what is wrong in the end.
+        compared: The base that the end is compared with, if it is another one.
     """
 
     name: str
     base: str
     arguments: tuple[str, ...]
     judge: Callable[[Case], list[str]]
+    compared: str = ""
 
     def command(self, ground: Ground) -> list[str]:
         image = str(ground.root / "image.raw")
@@ -172,6 +175,24 @@ class Matrix:
         }
         self._prove(len(points), runs, ", ".join(dict.fromkeys(map(str, accidents))), say)
 
+    def prove_killed_again(self, *, choose: Choice = all_of, say: Callable[[str], None]) -> None:
+        """Kill a run far from its ends, then what recovers from that, and recover once more."""
+        _, point = two_of(self.record())
+        before = self.scenario
+        self.ground.restore(before.base)
+        plan = replace(self._plan(), mode="kill", number=point.number, side="after")
+        self.ground.victim(plan, *self._command())
+        base = f"{before.name}-cut"
+        self.ground.save(base)
+        again = Scenario(
+            f"{before.name}, killed after {point}, and recovered",
+            base,
+            ("recover", "--pool", POOL),
+            before.judge,
+            before.base,
+        )
+        replace(self, scenario=again).prove(KILLS, choose=choose, say=say)
+
     def prove_disturbed(
         self,
         what: str,
@@ -280,7 +301,7 @@ class Matrix:
 
     def _restored(self) -> World:
         self.ground.restore(self.scenario.base)
-        return self.ground.worlds[self.scenario.base]
+        return self.ground.worlds[self.scenario.compared or self.scenario.base]
 
     def _plan(self) -> Plan:
         report = str(self.ground.root / "report")

@@ -39,6 +39,13 @@ def test_killed_at_some_points(
     Matrix(ground, scenario).prove(KILLS, choose=each_third, say=say)
 
 
+@pytest.mark.parametrize("name", ["create-running", "delete"])
+def test_killed_again_while_it_recovers_at_some_points(
+    ground: FakeGround, name: str, say: Callable[[str], None]
+) -> None:
+    Matrix(ground, SCENARIOS[name]).prove_killed_again(choose=each_third, say=say)
+
+
 @each_scenario
 def test_interrupted_at_some_points(
     ground: FakeGround, scenario: Scenario, say: Callable[[str], None]
@@ -59,6 +66,14 @@ def test_killed_at_every_point(
     ground: FakeGround, scenario: Scenario, say: Callable[[str], None]
 ) -> None:
     Matrix(ground, scenario).prove(KILLS, say=say)
+
+
+@pytest.mark.full
+@each_scenario
+def test_killed_again_while_it_recovers(
+    ground: FakeGround, scenario: Scenario, say: Callable[[str], None]
+) -> None:
+    Matrix(ground, scenario).prove_killed_again(say=say)
 
 
 @pytest.mark.full

@@ -75,6 +75,14 @@ def test_killed_at_every_point(
 
 @pytest.mark.full
 @each_scenario
+def test_killed_again_while_it_recovers(
+    ground: KvmGround, scenario: Scenario, say: Callable[[str], None]
+) -> None:
+    Matrix(ground, scenario, libvirt=True).prove_killed_again(say=say)
+
+
+@pytest.mark.full
+@each_scenario
 def test_interrupted_at_every_point(
     ground: KvmGround, scenario: Scenario, say: Callable[[str], None]
 ) -> None:
