@@ -121,7 +121,7 @@ def delete(case: Case) -> list[str]:
         return []
     done = case.ground.ims("delete-vm", VICTIM)
     if done.returncode:
-        return [f"delete-vm cannot be repeated: {last_line(done.stderr)}", *changed]
+        return [f"delete-vm cannot be repeated: {last_line(done.stderr)}", *remains(case.after)]
     return remains(case.ground.look())
 
 

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,30 +35,42 @@ def ground(kvm_lab: KvmLab, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     ground.close()
 
 
-def kill_libvirtd() -> None:
-    """End the libvirtd that the lab started, at once."""
-    for process in daemons.started():
-        if process.program == "libvirtd":
-            end(process, at_once=True)
+class Libvirtd:
+    """The libvirtd that the lab started."""
 
+    def __init__(self) -> None:
+        self._parents: set[int] = set()
 
-def start_libvirtd() -> None:
-    """Have it again; what it ran goes on."""
-    daemons.start()
+    def kill(self) -> None:
+        """End it at once."""
+        for process in daemons.started():
+            if process.program == "libvirtd":
+                stat = Path(f"/proc/{process.pid}/stat").read_text()
+                self._parents.add(int(stat.rpartition(")")[2].split()[1]))
+                end(process, at_once=True)
 
+    def start(self) -> None:
+        """Have it again; what it ran goes on."""
+        daemons.start()
+        for pid in list(self._parents):  # it ends when it has no more guests to wait for
+            with suppress(ChildProcessError):  # another process started it
+                if os.waitpid(pid, os.WNOHANG) == (0, 0):
+                    continue
+            self._parents.remove(pid)
 
-def restart_libvirtd() -> None:
-    kill_libvirtd()
-    start_libvirtd()
+    def restart(self) -> None:
+        self.kill()
+        self.start()
 
 
 @pytest.fixture
-def lab_libvirtd(kvm_lab: KvmLab) -> Iterator[None]:
-    """A libvirtd that is ours to kill."""
+def libvirtd(kvm_lab: KvmLab) -> Iterator[Libvirtd]:
+    """One that is ours to kill."""
     if "libvirtd" not in dict(kvm_lab.started):
         pytest.skip("libvirtd is not the lab's own, so it is not killed")
-    yield
-    start_libvirtd()
+    libvirtd = Libvirtd()
+    yield libvirtd
+    libvirtd.start()
 
 
 @pytest.mark.parametrize("scenario", SOME, ids=lambda each: each.name)
@@ -100,16 +115,16 @@ def test_without_space_at_every_point(
 @pytest.mark.full
 @each_scenario
 def test_libvirtd_dies_and_is_back_at_once(
-    ground: KvmGround, lab_libvirtd: None, scenario: Scenario, say: Callable[[str], None]
+    ground: KvmGround, libvirtd: Libvirtd, scenario: Scenario, say: Callable[[str], None]
 ) -> None:
     matrix = Matrix(ground, scenario, libvirt=True)
-    matrix.prove_disturbed("libvirtd restarted", restart_libvirtd, say=say)
+    matrix.prove_disturbed("libvirtd restarted", libvirtd.restart, say=say)
 
 
 @pytest.mark.full
 @each_scenario
 def test_libvirtd_dies_and_is_back_later(
-    ground: KvmGround, lab_libvirtd: None, scenario: Scenario, say: Callable[[str], None]
+    ground: KvmGround, libvirtd: Libvirtd, scenario: Scenario, say: Callable[[str], None]
 ) -> None:
     matrix = Matrix(ground, scenario, libvirt=True)
-    matrix.prove_disturbed("libvirtd killed", kill_libvirtd, start_libvirtd, say=say)
+    matrix.prove_disturbed("libvirtd killed", libvirtd.kill, libvirtd.start, say=say)
