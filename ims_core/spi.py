@@ -193,6 +193,15 @@ class Provider(ABC):
         """What it is connected to, for people."""
         return self.name
 
+    @property
+    def identity(self) -> str:
+        """The same as long as it is the same hypervisor and the same place in it.
+
+        What was left unfinished is only ended where it was begun, so this must not change with the
+        way that leads there, and must differ where VMs and files of the one are not to be found.
+        """
+        return self.endpoint
+
     # --- VMs ---
 
     @abstractmethod

@@ -37,13 +37,16 @@ class Reporter:
 
     def __call__(self, event: Event) -> None:
         """Print a step; raises :class:`CancelledError` if a signal was not obeyed yet."""
-        if event.phase is Phase.ROLL_BACK and current_thread() is main_thread():
+        if event.phase in (Phase.ROLL_BACK, Phase.COMPLETE) and current_thread() is main_thread():
             self._cancellation.shield()
-        if event.phase is not Phase.DONE:  # too late: nothing would be undone
+        if event.phase not in (Phase.COMPLETE, Phase.DONE):  # too late: nothing would be undone
             self._cancellation.check()
         if event.warning:
             self._line(f"warning: {event.message}")
-        elif not self._quiet and event.phase is not Phase.DONE:  # stdout tells how it ended
+        elif not self._quiet and event.phase not in (
+            Phase.COMPLETE,
+            Phase.DONE,
+        ):  # stdout tells how it ended
             self._step(event)
 
     def finish(self) -> None:

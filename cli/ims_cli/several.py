@@ -94,3 +94,5 @@ def _result(handle: Handle[VM]) -> VM | ImsError:
         return handle.result()
     except ImsError as error:
         return error
+    except Exception as error:  # noqa: BLE001 - a plugin's defect must not hide the other VMs
+        return ImsError(f"internal error: {type(error).__name__}: {error}", code="internal-error")

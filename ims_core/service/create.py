@@ -5,10 +5,17 @@ Whatever fails on the way is undone: everything the provider announced is discar
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ims_core.errors import CancelledError, ConflictError, ImsError, NotFoundError
+from ims_core.errors import (
+    CancelledError,
+    ConflictError,
+    ImsError,
+    NotFoundError,
+    UnavailableError,
+)
 from ims_core.models import Wait
 from ims_core.service.allocation import Allocation
 from ims_core.service.events import Event, Phase
@@ -29,7 +36,7 @@ if TYPE_CHECKING:
     from ims_core.service.session import Session
     from ims_core.service.waiting import Deadline
 
-__all__ = ["create", "prepare"]
+__all__ = ["create", "create_new", "prepare"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +64,8 @@ def prepare(session: Session, order: Order, deadline: Deadline) -> Ready:
     return _fitted(session, plan, deadline, plan.allocation.look)
 
 
-def create(
-    session: Session, order: Order, deadline: Deadline, begun: Callable[[], None] = lambda: None
-) -> VM:
-    """Make a VM as ordered, or leave nothing of it.
-
-    Args:
-        session: The pool.
-        order: The VM.
-        deadline: For all of it.
-        begun: Called once it is recorded.
+def create(session: Session, order: Order, deadline: Deadline) -> VM:
+    """Make a VM as ordered, or leave nothing of it; one for each request.
 
     Raises:
         ImsError: Anything that went wrong; its details name what could not be undone.
@@ -75,13 +74,26 @@ def create(
         if order.request and (made := made_before(session, order, deadline)):
             return made
         try:
-            return _create(session, order, deadline, begun)
+            return create_new(session, order, deadline)
         except ConflictError as error:
             if error.code != "request-known":  # by somebody who was quicker
                 raise
 
 
-def _create(session: Session, order: Order, deadline: Deadline, begun: Callable[[], None]) -> VM:
+def create_new(
+    session: Session, order: Order, deadline: Deadline, begun: Callable[[], None] = lambda: None
+) -> VM:
+    """The same for a request that has made none yet.
+
+    Args:
+        session: The pool.
+        order: The VM.
+        deadline: For all of it.
+        begun: Called once it is recorded.
+
+    Raises:
+        ConflictError: ``request-known``: somebody else was quicker with it.
+    """
     session.tell(Event(Phase.VALIDATE, "checking the order"))
     plan = _planned(session, order)
     attempt = _Attempt(plan, _fitted(session, plan, deadline, plan.allocation.look))
@@ -95,7 +107,7 @@ def _create(session: Session, order: Order, deadline: Deadline, begun: Callable[
             operation=plan.operation,
             vm=uuid,
             request=order.request,
-            order=order.digest if order.request else "",
+            goal=order.digest if order.request else "",
             claim=plan.allocation.claim,
             undo=lambda running, error: _failed(running, attempt, error),
         ) as running,
@@ -159,6 +171,9 @@ def _make(running: Running, attempt: _Attempt, deadline: Deadline) -> VM:
         patiently(lambda: session.provider.start(spec.uuid, ready.delivery), deadline)
     expected = Expected(ready.delivery.digest, ready.delivery.nonce)
     vm = wait_for(session, spec.uuid, wait, expected, deadline)
+    deadline.check(f"{spec.name} came as far as asked, but late")
+    # From here on nobody can cancel it: it would be told of, and be there.
+    session.report(Event(Phase.COMPLETE, f"{spec.name} is complete"))
     complete = replace(ready.mark, complete=True)
     attempt.completing = True
     patiently(lambda: session.provider.write_mark(spec.uuid, complete), deadline)
@@ -189,15 +204,20 @@ def _failed(running: Running, attempt: _Attempt, error: BaseException) -> Outcom
         error.vm = error.vm or name
         error.pool = error.pool or session.pool.name
     cancelled = isinstance(error, CancelledError) or not isinstance(error, Exception)
+    incomplete = attempt.ready.mark if attempt.completing else None
     if attempt.plan.order.keep and journal.announced and not cancelled:
+        if incomplete is not None:
+            with suppress(ImsError):
+                session.provider.write_mark(spec.uuid, incomplete)
         told = f"{name} is kept for a look; `ims recover {journal.operation}` removes it"
         session.report(Event(Phase.DONE, told, warning=True))
         return Outcome.KEPT
     session.report(Event(Phase.ROLL_BACK, f"removing what was made of {name}"))
-    incomplete = attempt.ready.mark if attempt.completing else None
     left = undo_create(session, journal, spec.uuid, incomplete=incomplete)
     if isinstance(error, ImsError):
         error.details += tuple(f"left behind: {each}" for each in left.all)
     told = f"left behind: {'; '.join(left.all)}" if left.all else "nothing was left behind"
     session.report(Event(Phase.ROLL_BACK, told, warning=bool(left.all)))
-    return Outcome.UNFINISHED if left.ours else Outcome.FAILED
+    # What was given up while the hypervisor hung may still come: recovery looks again.
+    hanging = isinstance(error, UnavailableError)
+    return Outcome.UNFINISHED if left.ours or hanging else Outcome.FAILED

@@ -21,6 +21,7 @@ class Phase(StrEnum):
     START = "start"
     UPDATE = "update"  # a running guest gets a new context
     WAIT = "wait"
+    COMPLETE = "complete"  # it is there; from now on it cannot be cancelled
     STOP = "stop"
     DELETE = "delete"
     ROLL_BACK = "roll-back"

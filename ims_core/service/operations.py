@@ -72,6 +72,10 @@ class Running:
     session: Session
     journal: Journal
 
+    def aim(self, goal: str) -> None:
+        """Record what is to be reached: see :class:`ims_core.store.Operation`."""
+        self.session.store.aim(self.journal.operation, goal)
+
 
 def new_operation() -> str:
     """An id: 16 hexadecimal digits, safe in every name."""
@@ -92,7 +96,7 @@ def recorded(
     operation: str = "",
     vm: str = "",
     request: str = "",
-    order: str = "",
+    goal: str = "",
     claim: Claim | None = None,
     undo: Callable[[Running, BaseException], Outcome] = give_up,
 ) -> Iterator[Running]:
@@ -105,7 +109,7 @@ def recorded(
         operation: Its id; a new one if it is empty.
         vm: UUID of the VM.
         request: The caller's id of the request.
-        order: Digest of what was ordered by that request.
+        goal: What is to be reached, if that is known already.
         claim: See :meth:`ims_core.store.Store.begin`.
         undo: What to do when it fails; tells how it ended then.
 
@@ -114,7 +118,15 @@ def recorded(
     """
     journal = Journal(operation or new_operation(), store=session.store)
     record = Operation(
-        journal.operation, kind, session.pool.name, subject, vm, request, order, time.time()
+        journal.operation,
+        kind,
+        session.pool.name,
+        subject,
+        vm,
+        request,
+        session.provider.identity,
+        goal,
+        time.time(),
     )
     # The lock comes before the record: whoever sees the record must find it locked.
     with session.store.lock(record.id, seconds=_LOCK_SECONDS):
@@ -146,8 +158,9 @@ def _begin(session: Session, record: Operation, claim: Claim | None) -> None:
 
 
 def _plain(error: BaseException) -> dict[str, Any]:
+    """An error as it is kept. Its details may be what a guest printed, and that is not."""
     if isinstance(error, ImsError):
-        return error.to_json()
+        return {**error.to_json(), "details": []}
     return ImsError(f"{type(error).__name__}", code="internal").to_json()
 
 

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 from ims_core.errors import ConflictError, DeadlineError, ImsError
 from ims_core.placement import Candidate, Constraints, Demand, allowed
 from ims_core.registry import placement
-from ims_core.service.create import create
+from ims_core.service.create import create_new
 from ims_core.service.events import Event, Phase
 from ims_core.service.operations import Kind
 from ims_core.service.order import DEFAULT_MEMORY
+from ims_core.service.requests import made_before
 from ims_core.spi import OPTIONAL
 from ims_core.store import Outcome
 
@@ -63,6 +64,9 @@ def create_somewhere(
     """
     tried: dict[Candidate, ImsError] = {}
     while True:
+        # Before anybody waits for his turn: the same request may be at work for long.
+        if order.request and (made := _made_before(store, session_of, choice, order, deadline)):
+            return made
         with ExitStack() as choosing:
             # Whoever chooses must see what others have chosen: a recorded VM counts.
             _wait_for_turn(choosing, store, deadline)
@@ -73,8 +77,10 @@ def create_somewhere(
             session, place = places[0]
             try:
                 there = replace(order, host=place.host)
-                return create(session, there, deadline, begun=choosing.close)
+                return create_new(session, there, deadline, begun=choosing.close)
             except ImsError as error:
+                if error.code == "request-known":  # by somebody who was quicker
+                    continue
                 tried[place] = error
                 if not error.retryable or deadline.expired:
                     raise _last(tried) from error.__cause__
@@ -143,6 +149,21 @@ def _survey(session: Session) -> _Survey:
         for each in hosts
     ]
     return _Survey(session, candidates or [Candidate(pool, "", number[""])], places)
+
+
+def _made_before(
+    store: Store,
+    session_of: Callable[[str], Session],
+    choice: Choice,
+    order: Order,
+    deadline: Deadline,
+) -> VM | None:
+    """The VM that this request has made, wherever it was placed."""
+    known = store.operation(order.request)
+    if known is None:
+        return None
+    pool = known.pool if known.pool in choice.pools else choice.pools[0]
+    return made_before(session_of(pool), order, deadline)
 
 
 def _coming(session: Session, present: set[str]) -> int:

@@ -35,6 +35,7 @@ def made_before(session: Session, order: Order, deadline: Deadline) -> VM | None
         if known.outcome is Outcome.DONE:
             return _made(session, known)
         if known.outcome is not Outcome.KEPT:
+            deadline.check(f"the same request, as operation {known.id}, could not be ended")
             _wait(session, known, deadline)
             recover(session, [known.id])
             known = session.store.operation(order.request)
@@ -50,7 +51,7 @@ def made_before(session: Session, order: Order, deadline: Deadline) -> VM | None
 
 
 def _refuse_other(session: Session, order: Order, known: Operation) -> None:
-    same = (known.kind, known.pool, known.order) == (Kind.CREATE, session.pool.name, order.digest)
+    same = (known.kind, known.pool, known.goal) == (Kind.CREATE, session.pool.name, order.digest)
     if not same:
         raise ConflictError(
             f"request {order.request!r} was given before, with another order",

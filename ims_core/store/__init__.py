@@ -27,6 +27,8 @@ Claim = Callable[[Sequence[Reservation]], Sequence[Reservation]]
 class Store(Protocol):
     """One store; safe to use from several threads and processes.
 
+    Of the operations that ended, the last ten thousand are kept.
+
     Every change is durable when its method returns, ``enter`` excepted.
 
     Raises:
@@ -69,6 +71,9 @@ class Store(Protocol):
             ConflictError: ``being-made``: another makes a thing of that name, or could not undo
                 it; ``request-known``: another has this request's id. ``operation`` is its id.
         """
+
+    def aim(self, operation: str, goal: str) -> None:
+        """Record what an operation is to reach, once that is known."""
 
     def announce(self, resource: Resource) -> None:
         """Record what is about to be made."""

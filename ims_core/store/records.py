@@ -77,10 +77,13 @@ class Operation:
         subject: Name of the VM or template.
         vm: UUID of the VM; empty for templates.
         request: The caller's id of the request, by which a repetition is known.
-        order: Digest of what was ordered under that id.
+        endpoint: The hypervisor, as :attr:`ims_core.spi.Provider.identity` names it.
+        goal: What is to be reached, in the verb's own terms: of a create with a request, the
+            digest of the order; of an update-context, that of the context; of a delete-template,
+            the operation that imported it; of a set-ip, the addresses.
         started: Seconds since the epoch.
         ended: The same; None while it has not.
-        error: The error it ended with, in its JSON form.
+        error: The error it ended with, in its JSON form, without its details.
         steps: The phases it went through.
         resources: What it announced, in that order.
     """
@@ -91,7 +94,8 @@ class Operation:
     subject: str
     vm: str = ""
     request: str = ""
-    order: str = ""
+    endpoint: str = ""
+    goal: str = ""
     started: float = 0.0
     ended: float | None = None
     outcome: Outcome = Outcome.RUNNING

@@ -19,7 +19,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         """CREATE TABLE operations (
             id TEXT PRIMARY KEY, kind TEXT NOT NULL, pool TEXT NOT NULL, subject TEXT NOT NULL,
-            vm TEXT NOT NULL, request TEXT NOT NULL, digest TEXT NOT NULL,
+            vm TEXT NOT NULL, request TEXT NOT NULL, endpoint TEXT NOT NULL, goal TEXT NOT NULL,
             started REAL NOT NULL, ended REAL, outcome TEXT NOT NULL, error TEXT NOT NULL
         )""",
         "CREATE INDEX unfinished ON operations (pool) WHERE outcome IN ('running', 'unfinished')",
@@ -38,6 +38,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             operation TEXT NOT NULL, at REAL NOT NULL, phase TEXT NOT NULL, message TEXT NOT NULL
         )""",
         "CREATE INDEX steps_of ON steps (operation)",
+        """CREATE TRIGGER operation_pruned AFTER DELETE ON operations BEGIN
+            DELETE FROM steps WHERE operation = old.id;
+            DELETE FROM resources WHERE operation = old.id;
+        END""",
         """CREATE TABLE addresses (
             pool TEXT NOT NULL, network TEXT NOT NULL, address TEXT NOT NULL, vm TEXT NOT NULL,
             PRIMARY KEY (pool, network, address)
@@ -47,7 +51,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """INSERT OR IGNORE INTO addresses
             SELECT vms.pool, json_extract(card.value, '$.network'),
                 substr(address.value, 1, instr(address.value || '/', '/') - 1), vms.uuid
-            FROM vms, json_each(vms.context, '$.interfaces') AS card,
+            FROM vms,
+                json_each(iif(json_valid(vms.context), vms.context, '{}'), '$.interfaces') AS card,
                 json_each(card.value, '$.addresses') AS address""",
     ),
 )

@@ -8,67 +8,63 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
-import threading
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
-from uuid import uuid4
 
 from ims_core.codec import context_from_json, context_to_json
-from ims_core.errors import ConfigError, ConflictError
+from ims_core.errors import ConflictError
 from ims_core.models import Mark, Resource
+from ims_core.store.database import Database
 from ims_core.store.locks import Locks
 from ims_core.store.records import Intent, Operation, Outcome, Reservation, Step
-from ims_core.store.schema import MIGRATIONS, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from ims_core.store import Claim
 
 __all__ = ["SqliteStore"]
 
-_LOCK_SECONDS = 10.0
-_PAUSE = 0.01
-_OPERATION = "id, kind, pool, subject, vm, request, digest, started, ended, outcome, error"
+_OPERATION = "id, kind, pool, subject, vm, request, endpoint, goal, started, ended, outcome, error"
+_PRUNE = """DELETE FROM operations WHERE outcome IN ('done', 'failed')
+    AND rowid <= (SELECT max(rowid) FROM operations) - 10000"""
 _INTENT = "uuid, pool, name, layout, carrier, mark, context"
 
 
 class SqliteStore:
     """The store of one state directory; see :class:`ims_core.store.Store`."""
 
-    def __init__(self, directory: Path, *, file: str = "ims.sqlite") -> None:
+    def __init__(self, directory: Path) -> None:
         """Open it, making the directory (0700) and the file (0600) if they are not there."""
-        self.path = directory / file
-        self._locks = Locks(directory / "locks")
-        self._guard = threading.RLock()
-        with self._errors():
-            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if file:
-                os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-            self._connection = sqlite3.connect(
-                self.path if file else ":memory:",
-                timeout=_LOCK_SECONDS,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-            self._use_wal()
-            self._connection.execute("PRAGMA synchronous = FULL")
-            self._migrate()
-            self.id: str = self._connection.execute("SELECT store FROM identity").fetchone()[0]
+        self._use(Database(directory / "ims.sqlite"), directory / "locks")
+
+    def _use(self, database: Database, locks: Path) -> None:
+        self._db = database
+        self._locks = Locks(locks)
+        with database.errors():
+            self.id: str = database.run("SELECT store FROM identity")[0][0]
 
     @classmethod
     def passing(cls, directory: Path) -> Self:
-        """A store that is empty and lasts as long as the process, in place of an unusable one."""
-        return cls(directory, file="")
+        """A store that is empty and lasts as long as the process, in place of an unusable one.
+
+        Its locks are those of the directory, so that others are still waited for, if there can be
+        any in it.
+        """
+        from tempfile import mkdtemp  # noqa: PLC0415 - seldom needed
+
+        store, locks = cls.__new__(cls), directory / "locks"
+        usable = os.access(locks, os.W_OK)
+        store._use(Database(None), locks if usable else Path(mkdtemp(prefix="ims-")))  # noqa: SLF001
+        return store
 
     def close(self) -> None:
         """Close the file."""
-        self._connection.close()
+        self._db.close()
 
     def lock(self, name: str, *, seconds: float) -> AbstractContextManager[None]:
         """Hold a lock; see :mod:`ims_core.store.locks`."""
@@ -87,14 +83,14 @@ class SqliteStore:
 
     def marks(self, pool: str) -> dict[str, Mark]:
         """The marks of the complete VMs of a pool, by UUID, as this store last wrote them."""
-        rows = self._run("SELECT uuid, mark FROM vms WHERE pool = ?", pool)
-        with self._errors():
+        rows = self._db.run("SELECT uuid, mark FROM vms WHERE pool = ?", pool)
+        with self._db.errors():
             marks = {uuid: _mark(mark) for uuid, mark in rows}
         return {uuid: mark for uuid, mark in marks.items() if mark.complete}
 
     def save_intent(self, intent: Intent) -> None:
         """Insert or replace what a VM is meant to be told."""
-        self._run(
+        self._db.run(
             "REPLACE INTO vms (uuid, pool, name, layout, carrier, context, mark)"
             " VALUES (?, ?, ?, ?, ?, ?, ?)",
             intent.uuid,
@@ -108,41 +104,47 @@ class SqliteStore:
 
     def save_mark(self, mark: Mark) -> None:
         """Remember the mark that a VM was given; nothing happens for one this store never knew."""
-        self._run("UPDATE vms SET mark = ? WHERE uuid = ?", json.dumps(asdict(mark)), mark.vm)
+        self._db.run("UPDATE vms SET mark = ? WHERE uuid = ?", json.dumps(asdict(mark)), mark.vm)
 
     def forget(self, uuid: str) -> None:
         """Drop a VM, with its addresses; idempotent."""
-        with self._transaction():
-            self._run("DELETE FROM vms WHERE uuid = ?", uuid)
-            self._run("DELETE FROM addresses WHERE vm = ?", uuid)
+        with self._db.transaction():
+            self._db.run("DELETE FROM vms WHERE uuid = ?", uuid)
+            self._db.run("DELETE FROM addresses WHERE vm = ?", uuid)
 
     # --- operations ---
 
     def begin(self, operation: Operation, claim: Claim | None = None) -> None:
         """Record an operation, and with it the addresses it claims for its VM; or neither."""
-        with self._transaction():
+        with self._db.transaction():
             self._refuse_rivals(operation)
-            self._run(
+            self._db.run(
                 f"INSERT INTO operations ({_OPERATION})"  # noqa: S608 - ours
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 operation.id,
                 operation.kind,
                 operation.pool,
                 operation.subject,
                 operation.vm,
                 operation.request,
-                operation.order,
+                operation.endpoint,
+                operation.goal,
                 operation.started,
                 operation.ended,
                 operation.outcome,
                 json.dumps(dict(operation.error)),
             )
+            self._db.run(_PRUNE)
             if claim is not None:
                 self._claim(operation.vm, claim)
 
+    def aim(self, operation: str, goal: str) -> None:
+        """Record what an operation is to reach."""
+        self._db.run("UPDATE operations SET goal = ? WHERE id = ?", goal, operation)
+
     def announce(self, resource: Resource) -> None:
         """Record what is about to be made."""
-        self._run(
+        self._db.run(
             "INSERT INTO resources (operation, kind, name) VALUES (?, ?, ?)",
             resource.operation,
             resource.kind,
@@ -151,7 +153,7 @@ class SqliteStore:
 
     def retract(self, resource: Resource) -> None:
         """Take that back."""
-        self._run(
+        self._db.run(
             "DELETE FROM resources WHERE operation = ? AND kind = ? AND name = ?",
             resource.operation,
             resource.kind,
@@ -160,10 +162,10 @@ class SqliteStore:
 
     def enter(self, operation: str, step: Step) -> None:
         """Record a phase, without waiting for the disk: it is for people to read."""
-        with self._guard:
-            self._run("PRAGMA synchronous = NORMAL")
+        with self._db.guard:
+            self._db.run("PRAGMA synchronous = NORMAL")
             try:
-                self._run(
+                self._db.run(
                     "INSERT INTO steps (operation, at, phase, message) VALUES (?, ?, ?, ?)",
                     operation,
                     step.at,
@@ -171,11 +173,11 @@ class SqliteStore:
                     step.message,
                 )
             finally:
-                self._run("PRAGMA synchronous = FULL")
+                self._db.run("PRAGMA synchronous = FULL")
 
     def finish(self, operation: str, outcome: Outcome, error: Mapping[str, Any]) -> None:
         """Record how it ended."""
-        self._run(
+        self._db.run(
             "UPDATE operations SET outcome = ?, ended = ?, error = ? WHERE id = ?",
             outcome,
             time.time(),
@@ -194,10 +196,10 @@ class SqliteStore:
         if not found or not known_by:
             return None
         one = found[0]
-        steps = self._run(
+        steps = self._db.run(
             "SELECT phase, message, at FROM steps WHERE operation = ? ORDER BY rowid", one.id
         )
-        resources = self._run(
+        resources = self._db.run(
             "SELECT kind, name, operation FROM resources WHERE operation = ? ORDER BY number",
             one.id,
         )
@@ -219,38 +221,38 @@ class SqliteStore:
 
     def reservations(self) -> list[Reservation]:
         """Every address that was promised."""
-        rows = self._run("SELECT pool, network, address, vm FROM addresses")
+        rows = self._db.run("SELECT pool, network, address, vm FROM addresses")
         return [Reservation(*each) for each in rows]
 
     def reserve(self, vm: str, claim: Claim) -> None:
         """Replace the addresses of a VM by those it claims; others see both or neither."""
-        with self._transaction():
+        with self._db.transaction():
             self._claim(vm, claim)
 
     def release(self, vms: Collection[str]) -> None:
         """Give back the addresses of these VMs."""
-        with self._transaction():
+        with self._db.transaction():
             for vm in vms:
-                self._run("DELETE FROM addresses WHERE vm = ?", vm)
+                self._db.run("DELETE FROM addresses WHERE vm = ?", vm)
 
     # --- the rest ---
 
     def settings(self, key: str) -> dict[str, Any] | None:
         """Settings that were validated before, by what they were made from."""
-        rows = self._run("SELECT value FROM settings WHERE key = ?", key)
-        with self._errors():
+        rows = self._db.run("SELECT value FROM settings WHERE key = ?", key)
+        with self._db.errors():
             return dict(json.loads(rows[0][0])) if rows else None
 
     def save_settings(self, key: str, value: Mapping[str, Any]) -> None:
         """Remember validated settings."""
-        self._run("REPLACE INTO settings (key, value) VALUES (?, ?)", key, json.dumps(value))
+        self._db.run("REPLACE INTO settings (key, value) VALUES (?, ?)", key, json.dumps(value))
 
     # --- parts ---
 
     @contextmanager
     def _held(self, name: str, seconds: float) -> Iterator[None]:
         with ExitStack() as held:
-            with self._errors():
+            with self._db.errors():
                 held.enter_context(self._locks.hold(name, seconds=seconds))
             yield
 
@@ -285,9 +287,9 @@ class SqliteStore:
     def _claim(self, vm: str, claim: Claim) -> None:
         taken = [each for each in self.reservations() if each.vm != vm]
         wanted = claim(taken)
-        self._run("DELETE FROM addresses WHERE vm = ?", vm)
+        self._db.run("DELETE FROM addresses WHERE vm = ?", vm)
         for each in wanted:
-            self._run(
+            self._db.run(
                 "INSERT INTO addresses (pool, network, address, vm) VALUES (?, ?, ?, ?)",
                 each.pool,
                 each.network,
@@ -296,84 +298,20 @@ class SqliteStore:
             )
 
     def _intents(self, condition: str, value: str) -> list[Intent]:
-        rows = self._run(f"SELECT {_INTENT} FROM vms WHERE {condition}", value)  # noqa: S608 - ours
-        with self._errors():
+        rows = self._db.run(f"SELECT {_INTENT} FROM vms WHERE {condition}", value)  # noqa: S608 - ours
+        with self._db.errors():
             return [
                 Intent(uuid, pool, name, layout, carrier, context_from_json(context), _mark(mark))
                 for uuid, pool, name, layout, carrier, mark, context in rows
             ]
 
     def _operations(self, condition: str, *values: str) -> list[Operation]:
-        rows = self._run(f"SELECT {_OPERATION} FROM operations WHERE {condition}", *values)  # noqa: S608 - ours
-        with self._errors():
+        rows = self._db.run(f"SELECT {_OPERATION} FROM operations WHERE {condition}", *values)  # noqa: S608 - ours
+        with self._db.errors():
             return [
-                replace(Operation(*row[:9]), outcome=Outcome(row[9]), error=json.loads(row[10]))
+                replace(Operation(*row[:10]), outcome=Outcome(row[10]), error=json.loads(row[11]))
                 for row in rows
             ]
-
-    def _run(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
-        with self._guard, self._errors():
-            return self._connection.execute(statement, values).fetchall()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        with self._guard:
-            self._run("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._run("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._run("ROLLBACK")
-                raise
-
-    def _use_wal(self) -> None:
-        """Switch to WAL. SQLite's own timeout is not heeded there, so this one is."""
-        end = time.monotonic() + _LOCK_SECONDS
-        while True:
-            try:
-                self._connection.execute("PRAGMA journal_mode = WAL")
-            except sqlite3.OperationalError as error:
-                busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
-                if not busy or time.monotonic() >= end:
-                    raise
-                time.sleep(_PAUSE)
-            else:
-                return
-
-    def _migrate(self) -> None:
-        if self._version() == VERSION:
-            return
-        with self._transaction():
-            version = self._version()  # another process may have been quicker
-            if version > VERSION:
-                raise ConfigError(
-                    f"{self.path} was written by a newer IMS (schema {version}, known {VERSION})",
-                    code="store-unusable",
-                    hint="upgrade ims, or set IMS_STATE to another directory",
-                )
-            for statements in MIGRATIONS[version:]:
-                for statement in statements:
-                    self._run(statement)
-            if version == 0:
-                self._run("INSERT INTO identity VALUES (?)", str(uuid4()))
-            self._run(f"PRAGMA user_version = {VERSION}")
-
-    def _version(self) -> int:
-        return int(self._run("PRAGMA user_version")[0][0])
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except TimeoutError:
-            raise  # of a lock: the caller knows what is locked
-        except (sqlite3.Error, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ConfigError(
-                f"the store {self.path} cannot be used: {error}",
-                code="store-unusable",
-                hint="mend it or move it away; no VM is lost with it",
-            ) from error
 
 
 def _mark(text: str) -> Mark:

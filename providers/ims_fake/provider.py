@@ -86,6 +86,11 @@ class FakeProvider(Provider):
             self._directory, self._network, self._templates, self._pace, self._capacity
         )
 
+    @property
+    def endpoint(self) -> str:
+        """The directory."""
+        return str(self._directory.root.resolve())
+
     def close(self) -> None:
         """See the SPI; nothing is held between calls."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
+from urllib.parse import urlsplit
 
 import libvirt
 
@@ -104,6 +105,13 @@ class KvmProvider(Provider):
         """The libvirt URI in use."""
         with libvirt_errors("libvirt"):
             return str(self.connection.getURI())
+
+    @property
+    def identity(self) -> str:
+        """The host's name, the driver's mode, and the storage pool."""
+        with libvirt_errors("libvirt"):
+            mode = urlsplit(self.connection.getURI()).path
+            return f"{self.connection.getHostname()}{mode}/{self.pool.name}"
 
     def close(self) -> None:
         """Close the connection."""

@@ -298,7 +298,7 @@ def test_without_a_usable_store_vms_are_still_listed_and_deleted(
         with sqlite3.connect(path) as database:
             database.execute("PRAGMA user_version = 999")
     else:
-        monkeypatch.setattr("ims_core.store.sqlite._LOCK_SECONDS", 0.1)
+        monkeypatch.setattr("ims_core.store.database._LOCK_SECONDS", 0.1)
         holder = sqlite3.connect(path, isolation_level=None)
         holder.execute("PRAGMA locking_mode = EXCLUSIVE")
         holder.execute("BEGIN EXCLUSIVE")
