@@ -6,16 +6,18 @@ which several pools may share it.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
 from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
 
 from ims_core.addressing import host_address
-from ims_core.errors import ConflictError
+from ims_core.errors import ConflictError, InvalidError
 from ims_core.store import Reservation
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ims_core.config import Network
     from ims_core.models import Interface, Mark
@@ -23,14 +25,19 @@ if TYPE_CHECKING:
     from ims_core.store import Claim
 
 __all__ = [
+    "claim_of",
+    "claim_of_what_is_free",
     "fill_in",
+    "held_by",
+    "is_taken",
     "network_key",
     "promised",
-    "promised_by",
+    "promises_of",
     "readdressed",
+    "release_stale",
     "remember_unknown",
     "reservations",
-    "static_claim",
+    "stale",
 ]
 
 NetworkKey = str | tuple[str, str]
@@ -71,13 +78,12 @@ def fill_in(session: Session, card: Interface) -> Interface:
     )
 
 
-def promised(cards: Sequence[Interface]) -> str:
-    """The addresses of cards, as a mark has them."""
-    return " ".join(f"{card.network}={_bare(each)}" for card in cards for each in card.addresses)
-
-
 def reservations(session: Session, vm: str, cards: Sequence[Interface]) -> list[Reservation]:
-    """The addresses of a VM's cards as the store has them."""
+    """The addresses of a VM's cards as the store has them.
+
+    Raises:
+        InvalidError: What should be an address is none.
+    """
     pool = session.pool.name
     found = [
         Reservation(pool, card.network, _bare(each), vm)
@@ -87,16 +93,38 @@ def reservations(session: Session, vm: str, cards: Sequence[Interface]) -> list[
     return list(dict.fromkeys(found))
 
 
-def static_claim(session: Session, vm: str, cards: Sequence[Interface]) -> Claim:
-    """A claim to exactly the addresses that these cards have.
+def held_by(session: Session, vm: str) -> list[Reservation]:
+    """What a VM has now."""
+    return [each for each in session.store.reservations() if each.vm == vm]
+
+
+def promised(held: Iterable[Reservation]) -> str:
+    """Reservations as a mark has them: networks are quoted as in URLs."""
+    return " ".join(f"{quote(each.network, safe='')}={each.address}" for each in held)
+
+
+def promises_of(session: Session, vm: str, mark: Mark) -> list[Reservation]:
+    """What a mark says its VM was promised, but what makes no sense: anybody may write marks."""
+    found = []
+    for promise in mark.addresses.split():
+        network, _, address = promise.partition("=")
+        with suppress(InvalidError, UnicodeError):
+            name = unquote(network, errors="strict")
+            name.encode()
+            found.append(Reservation(session.pool.name, name, _bare(address), vm))
+    return list(dict.fromkeys(found))
+
+
+def claim_of(session: Session, wanted: Iterable[Reservation]) -> Claim:
+    """A claim to exactly these.
 
     Raises:
         ConflictError: ``address-taken``, from the claim: another VM was promised one.
     """
+    wanted = list(dict.fromkeys(wanted))
 
     def claim(taken: Sequence[Reservation]) -> list[Reservation]:
         holders = _holders(session, taken)
-        wanted = reservations(session, vm, cards)
         for each in wanted:
             key = (network_key(session, each.pool, each.network), each.address)
             if key in holders:
@@ -106,19 +134,46 @@ def static_claim(session: Session, vm: str, cards: Sequence[Interface]) -> Claim
     return claim
 
 
-def promised_by(session: Session, mark: Mark) -> Claim:
-    """A claim to what a mark says its VM was promised, without what others have by now."""
+def claim_of_what_is_free(session: Session, wanted: Iterable[Reservation]) -> Claim:
+    """A claim to these, without what others have by now."""
 
     def claim(taken: Sequence[Reservation]) -> list[Reservation]:
         holders = _holders(session, taken)
-        wanted = []
-        for promise in mark.addresses.split():
-            network, _, address = promise.rpartition("=")
-            if (network_key(session, session.pool.name, network), address) not in holders:
-                wanted.append(Reservation(session.pool.name, network, address, mark.vm))
-        return list(dict.fromkeys(wanted))
+        return [
+            each
+            for each in wanted
+            if (network_key(session, each.pool, each.network), each.address) not in holders
+        ]
 
     return claim
+
+
+def is_taken(session: Session, wanted: Sequence[Reservation]) -> bool:
+    """Whether another VM was promised one of these."""
+    vms = {each.vm for each in wanted}
+    taken = [each for each in session.store.reservations() if each.vm not in vms]
+    try:
+        claim_of(session, wanted)(taken)
+    except ConflictError:
+        return True
+    return False
+
+
+def release_stale(session: Session) -> None:
+    """Give back what VMs of this pool have that were removed by other means than IMS.
+
+    What was reserved is read first, then who is at work, then what exists. So whoever reserved
+    something before the first look is at work at the second, or has made its VM by the third.
+    """
+    session.store.release(stale(session))
+
+
+def stale(session: Session) -> set[str]:
+    """The VMs, by UUID, that have addresses in this pool, and that are not there any more."""
+    reserved = session.store.reservations()
+    busy = {each.vm for each in session.store.operations(unfinished=True)}
+    holders = {each.vm for each in reserved if each.pool == session.pool.name} - busy
+    return holders - {vm.uuid for vm in session.provider.inspect()} if holders else set()
 
 
 def remember_unknown(session: Session) -> None:
@@ -132,7 +187,8 @@ def remember_unknown(session: Session) -> None:
     holding = {each.vm for each in session.store.reservations()}
     for vm in session.provider.inspect(known=known):
         if vm.mark is not None and vm.mark.addresses and vm.uuid not in holding | set(known):
-            session.store.reserve(vm.uuid, promised_by(session, vm.mark))
+            promises = promises_of(session, vm.uuid, vm.mark)
+            session.store.reserve(vm.uuid, claim_of_what_is_free(session, promises))
     session.looked.set()
 
 
@@ -161,7 +217,13 @@ def _taken(session: Session, address: str, holder: str) -> ConflictError:
 
 def _bare(address: str) -> str:
     """An address without its prefix length, written in the one usual way."""
-    return str(ip_interface(address).ip)
+    try:
+        return str(ip_interface(address).ip)
+    except ValueError:
+        raise InvalidError(
+            f"address {address!r} is not an IP address",
+            hint="write it as 192.0.2.7 or 192.0.2.7/24",
+        ) from None
 
 
 def _is_prefixed(address: str) -> bool:

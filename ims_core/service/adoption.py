@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ims_core.errors import ConflictError
 from ims_core.models import Mark
-from ims_core.service.addresses import promised_by
+from ims_core.service.addresses import claim_of_what_is_free, promises_of
 from ims_core.service.events import Event, Phase
 from ims_core.service.operations import Kind, recorded
 from ims_core.service.order import whoami
@@ -46,11 +46,12 @@ def adopt(session: Session, name: str) -> VM:
         mark = replace(made, store=session.store.id)
         if mark != vm.mark:
             running.session.provider.write_mark(vm.uuid, mark)
-        remember(session, mark)
+        remember(session, vm.uuid, mark)
     session.report(Event(Phase.DONE, f"{vm.name} is adopted"))
     return replace(vm, mark=mark, pool=session.pool.name)
 
 
-def remember(session: Session, mark: Mark) -> None:
+def remember(session: Session, vm: str, mark: Mark) -> None:
     """Reserve the addresses that a mark says its VM was promised, as far as they are free."""
-    session.store.reserve(mark.vm, promised_by(session, mark))
+    promises = promises_of(session, vm, mark)
+    session.store.reserve(vm, claim_of_what_is_free(session, promises))

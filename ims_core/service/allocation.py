@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 from ims_core.addressing import capacity, free_addresses, host_address
 from ims_core.errors import CapacityError
-from ims_core.service.addresses import fill_in, network_key, remember_unknown, static_claim
+from ims_core.service.addresses import (
+    claim_of,
+    fill_in,
+    is_taken,
+    network_key,
+    release_stale,
+    remember_unknown,
+    reservations,
+)
 from ims_core.service.macs import chosen
 
 if TYPE_CHECKING:
@@ -51,19 +59,23 @@ class Allocation:
         """Choose as if everything stayed as it is; nothing is reserved."""
         if self.chooses or any(card.addresses for card in self.cards):
             remember_unknown(self._session)
+        given = reservations(self._session, self._draft.uuid, self._draft.interfaces)
+        if given and is_taken(self._session, given):
+            release_stale(self._session)  # if it is still taken, the claim will say so
         if not self.chooses:
             return
         try:
             self._choose(self._session.store.reservations())
         except CapacityError:
-            _release_stale(self._session)
+            release_stale(self._session)
             self._choose(self._session.store.reservations())
 
     def claim(self, taken: Sequence[Reservation]) -> Sequence[Reservation]:
         """Choose, and claim what was chosen: see :data:`ims_core.store.Claim`."""
         if self.chooses:
             self._choose(taken)
-        return static_claim(self._session, self._draft.uuid, self.cards)(taken)
+        wanted = reservations(self._session, self._draft.uuid, self.cards)
+        return claim_of(self._session, wanted)(taken)
 
     def avoid(self) -> None:
         """Do not choose again what was chosen: the hypervisor says that somebody has it."""
@@ -119,16 +131,3 @@ class Allocation:
         mac = self._asked[index].mac if index < len(self._asked) else ""
         scheme = self._session.pool.mac_scheme
         return replace(given, mac=chosen(replace(given, mac=mac), self._draft.uuid, index, scheme))
-
-
-def _release_stale(session: Session) -> None:
-    """Give back what VMs of this pool have that were removed by other means than IMS.
-
-    What was reserved is read first, then who is at work, then what exists. So whoever reserved
-    something before the first look is at work at the second, or has made its VM by the third.
-    """
-    reserved = session.store.reservations()
-    busy = {each.vm for each in session.store.operations(unfinished=True)}
-    present = {vm.uuid for vm in session.provider.inspect()}
-    holders = {each.vm for each in reserved if each.pool == session.pool.name}
-    session.store.release(holders - busy - present)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ims_core.errors import ImsError
 from ims_core.models import Finding
+from ims_core.service.addresses import held_by, promises_of, stale
 from ims_core.service.adoption import remember
 from ims_core.service.recovery import recover
 from ims_core.store import Outcome
@@ -46,6 +47,7 @@ def check(session: Session, *, fix: bool) -> list[Finding]:
     present = {vm.uuid for vm in vms}
     gone = [each for each in intents if each.uuid not in present and each.uuid not in busy]
     found += [_lost(session, intent) for intent in gone]
+    found += _promised_to_nobody(session, {each.uuid for each in intents})
     return [_mended(each) if fix else each.finding for each in found]
 
 
@@ -114,43 +116,66 @@ def _vms(session: Session, vms: Sequence[VM], known: set[str], busy: set[str]) -
                     f"ims delete-vm --pool {pool} {vm.name}",
                 )
             )
-        elif vm.uuid not in known and mark.operation and not _is_remembered(session, mark):
+        elif vm.uuid not in known and mark.operation and not _is_remembered(session, vm.uuid, mark):
             yield _Found(
                 Finding(
                     subject,
                     "this store does not know its addresses",
                     f"ims check --fix --pool {pool}",
                 ),
-                _remembering(session, mark),
+                _remembering(session, vm.uuid, mark),
             )
         if vm.problem:
             yield _Found(Finding(subject, vm.problem, f"ims delete-vm --pool {pool} {vm.name}"))
 
 
-def _is_remembered(session: Session, mark: Mark) -> bool:
-    wanted = set(mark.addresses.split())
-    known = session.store.reservations()
-    return wanted <= {f"{each.network}={each.address}" for each in known if each.vm == mark.vm}
+def _is_remembered(session: Session, vm: str, mark: Mark) -> bool:
+    return set(promises_of(session, vm, mark)) <= set(held_by(session, vm))
 
 
-def _remembering(session: Session, mark: Mark) -> Callable[[], bool]:
+def _remembering(session: Session, vm: str, mark: Mark) -> Callable[[], bool]:
     def mend() -> bool:
-        remember(session, mark)
-        return _is_remembered(session, mark)
+        remember(session, vm, mark)
+        return _is_remembered(session, vm, mark)
 
     return mend
 
 
 def _lost(session: Session, intent: Intent) -> _Found:
+    """A VM that is gone, if this is where it was made; else it may be where it was."""
+    made = session.store.operation(intent.mark.operation)
+    here = made is not None and made.endpoint == session.provider.identity
+
     def forget() -> bool:
         with session.hold(intent.uuid, intent.name):
             if not session.provider.inspect([intent.uuid]):
                 session.store.forget(intent.uuid)
         return True
 
+    pool = session.pool.name
     finding = Finding(
         f"VM {intent.name}",
-        "the store knows it, but the hypervisor does not: it was removed by other means",
-        f"ims check --fix --pool {session.pool.name}",
+        "the store knows it, but the hypervisor does not: it was removed by other means"
+        if here
+        else f"the store knows it, but {session.provider.identity} does not: it may have been made"
+        " elsewhere",
+        f"ims check --fix --pool {pool}" if here else f"point pool {pool} to where it was made",
     )
-    return _Found(finding, forget)
+    return _Found(finding, forget if here else None)
+
+
+def _promised_to_nobody(session: Session, known: set[str]) -> Iterator[_Found]:
+    """Addresses of VMs that another store made, and that are gone."""
+    for vm in sorted(stale(session) - known):
+        addresses = sorted(each.address for each in held_by(session, vm))
+
+        def release(vm: str = vm) -> bool:
+            session.store.release([vm])
+            return True
+
+        finding = Finding(
+            f"address {', '.join(addresses)}",
+            f"it is kept for VM {vm}, which is not there any more",
+            f"ims check --fix --pool {session.pool.name}",
+        )
+        yield _Found(finding, release)

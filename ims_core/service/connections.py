@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from threading import Lock, RLock
+import time
+from contextlib import suppress
+from threading import RLock
 from typing import TYPE_CHECKING, TypeVar
 
 from ims_core.errors import ConfigError, ImsError
@@ -15,13 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ims_core.config import Config
+    from ims_core.config import Config, Pool
     from ims_core.service.events import Listener
     from ims_core.store import Store
 
 __all__ = ["Connections"]
 
 T = TypeVar("T")
+
+AGAIN_SECONDS = 60.0
+"""So long an operation that could not be ended is not tried again by every verb."""
 
 
 class Connections:
@@ -34,8 +39,10 @@ class Connections:
         self._listener = listener
         self._store: Store | None = None
         self._sessions: dict[tuple[str, str], Session] = {}
+        self._tried: dict[str, float] = {}
         self._lock = RLock()
-        self._telling = Lock()
+        self._pools: dict[tuple[str, str], RLock] = {}
+        self._telling = RLock()
 
     def close(self) -> None:
         """Close everything. Idempotent."""
@@ -61,7 +68,7 @@ class Connections:
     def session(self, *, provider: str = "", pool: str = "", recover: bool = True) -> Session:
         """The pool that is meant, with its provider open.
 
-        What an earlier process left unfinished there is ended first.
+        What processes that are gone left unfinished there is ended first.
 
         Args:
             provider: See :class:`ims_core.Ims`.
@@ -71,22 +78,33 @@ class Connections:
         wanted = self._config.pool(name=pool, provider=provider)
         key = (wanted.provider, wanted.name)
         with self._lock:
-            if key in self._sessions:
-                return self._sessions[key]
-            opened = open_session(wanted, self.store, self.tell, self._config)
+            opening = self._pools.setdefault(key, RLock())
+        with opening:  # a pool that hangs must not keep others waiting
+            session = self._sessions.get(key) or self._open(wanted)
             if recover:
-                self._recover(opened)
-            self._sessions[key] = opened
-        if wanted.name not in self._config.pools:
-            self.tell(Event(Phase.CONNECT, opened.provider.endpoint))
-        return opened
+                self._recover(session)
+        return session
 
-    def without_fail(self, run: Callable[[Session], T], *, provider: str, pool: str) -> T:
-        """Run what needs no store, or only its help, even if the store cannot be used."""
+    def without_fail(
+        self,
+        run: Callable[[Session], T],
+        *,
+        provider: str,
+        pool: str,
+        afterwards: Callable[[Store, T], None] = lambda _store, _result: None,
+    ) -> T:
+        """Run what needs no store, or only its help, even if the store cannot be used.
+
+        Args:
+            run: The verb.
+            provider: See :class:`ims_core.Ims`.
+            pool: The same.
+            afterwards: What the store should know then, if it can be used after all.
+        """
         try:
             return run(self.session(provider=provider, pool=pool))
         except ConfigError as error:
-            if error.code != "store-unusable":
+            if error.code != "store-unusable" or error.operation:  # something was begun
                 raise
             self.tell(Event(Phase.CONNECT, f"{error.message}; going on without it", warning=True))
         store = SqliteStore.passing(self._state)
@@ -94,9 +112,12 @@ class Connections:
         try:
             session = open_session(wanted, store, self.tell, self._config)
             with session.provider:
-                return run(session)
+                result = run(session)
         finally:
             store.close()
+        with suppress(ImsError):
+            afterwards(self.store, result)
+        return result
 
     def tell(self, event: Event) -> None:
         """Tell whoever listens, one thing at a time.
@@ -109,13 +130,27 @@ class Connections:
         with self._telling:
             self._listener(event)
 
+    def _open(self, wanted: Pool) -> Session:
+        opened = open_session(wanted, self.store, self.tell, self._config)
+        with self._lock:
+            self._sessions[wanted.provider, wanted.name] = opened
+        if wanted.name not in self._config.pools:
+            self.tell(Event(Phase.CONNECT, opened.provider.endpoint))
+        return opened
+
     def _recover(self, session: Session) -> None:
-        if not session.store.operations(session.pool.name, unfinished=True):
+        """End what is unfinished; what cannot be ended is told, and keeps no verb from its work."""
+        now = time.monotonic()
+        due = [
+            each.id
+            for each in session.store.operations(session.pool.name, unfinished=True)
+            if now - self._tried.get(each.id, -AGAIN_SECONDS) >= AGAIN_SECONDS
+        ]
+        if not due:
             return
         from ims_core.service.recovery import recover  # noqa: PLC0415 - seldom needed
 
-        try:
-            recover(session)
-        except ImsError as error:
-            told = f"what was left unfinished is still so: {error}"
-            session.report(Event(Phase.RECOVER, told, warning=True))
+        for each in recover(session, due):
+            session.recovered.append(each.operation)
+            if each.operation.is_open:
+                self._tried[each.operation.id] = now

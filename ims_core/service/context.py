@@ -70,17 +70,18 @@ def update(
     """
     with changing(session, Kind.UPDATE, name, deadline.left) as (running, vm, mark):
         _refuse_unfinished(session, vm, mark)
-        intent = running.intent_of(vm)
+        intent = session.intent_of(vm)
         layout = load_layout(intent.layout)
         context = _changed(intent.context, change)
-        live = _is_live(running, vm, intent, layout)
-        wait = _how_far(running, wait, context, layout, live=live)
-        delivery = deliver(context, layout, Carrier(intent.carrier), running.provider.features)
+        live = _is_live(session, vm, intent, layout)
+        wait = _how_far(session, wait, context, layout, live=live)
+        delivery = deliver(context, layout, Carrier(intent.carrier), session.provider.features)
         deadline.check("nothing was changed")
-        running.store.save_intent(replace(intent, context=context))
+        running.aim(delivery.digest)
+        session.store.save_intent(replace(intent, context=context))
         if live:
-            _tell_guest(running, vm, delivery)
-            running.store.save_mark(replace(mark, digest=delivery.digest, nonce=delivery.nonce))
+            _tell_guest(running.session, vm, delivery)
+            session.store.save_mark(replace(mark, digest=delivery.digest, nonce=delivery.nonce))
     if not live:
         told = "pending until next start" if vm.state not in OFF else "takes effect at next start"
         session.report(Event(Phase.DONE, f"the context of {vm.name}: {told}"))

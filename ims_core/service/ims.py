@@ -253,7 +253,10 @@ class Ims:
         from ims_core.service import lifecycle  # noqa: PLC0415 - not for a listing
 
         self._open.without_fail(
-            lambda session: lifecycle.delete(session, name), provider=provider, pool=pool
+            lambda session: lifecycle.delete(session, name),
+            provider=provider,
+            pool=pool,
+            afterwards=lambda store, uuid: store.forget(uuid),
         )
 
     def adopt_vm(self, name: str, *, provider: str = "", pool: str = "") -> VM:
@@ -542,21 +545,42 @@ class Ims:
         provider: str = "",
         pool: str = "",
         dry_run: bool = False,
+        give_up: bool = False,
     ) -> list[Recovery]:
-        """End what processes that are gone left unfinished in a pool: complete it, or remove it.
+        """End what processes that are gone left unfinished: complete it, or remove it.
 
         Every verb does so for the pool it uses; this one does it alone, and tells.
 
         Args:
-            operations: Only these, by their ids; also those that were kept on failure.
+            operations: Only these, by their ids, wherever they are; also those that were kept on
+                failure. None: all of one pool.
             provider: See the class.
             pool: See the class.
             dry_run: Only tell what would be done.
+            give_up: Take these operations for ended, and leave what they made.
+
+        Raises:
+            NotFoundError: ``operation-not-found``.
+            InvalidError: To give up, operations must be named.
         """
         from ims_core.service.recovery import recover  # noqa: PLC0415 - as for templates
 
-        session = self._open.session(provider=provider, pool=pool, recover=False)
-        return recover(session, operations, dry_run=dry_run)
+        if not operations:
+            if give_up:
+                raise InvalidError("give up which operations?", hint="name them by their ids")
+            session = self._open.session(provider=provider, pool=pool, recover=False)
+            return recover(session, dry_run=dry_run)
+        ended = []
+        for each in operations:
+            record = self.show_operation(each)
+            configured = record.pool in self.config.pools
+            session = self._open.session(
+                pool=record.pool if configured else "",
+                provider="" if configured else record.pool,
+                recover=False,
+            )
+            ended += recover(session, [record.id], dry_run=dry_run, give_up=give_up)
+        return ended
 
 
 def _told(vm: VM, session: Session) -> VM:

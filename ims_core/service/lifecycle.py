@@ -8,15 +8,23 @@ from typing import TYPE_CHECKING
 
 from ims_bootparams.validation import check_context
 from ims_core.errors import (
-    CancelledError,
-    ConfigError,
+    ConflictError,
     ImsError,
     InvalidError,
-    UnavailableError,
+    NotFoundError,
+    UnsupportedError,
 )
 from ims_core.models import Carrier, State, Wait
 from ims_core.registry import layout as load_layout
-from ims_core.service.addresses import fill_in, promised, readdressed, static_claim
+from ims_core.service.addresses import (
+    claim_of,
+    fill_in,
+    held_by,
+    promised,
+    promises_of,
+    readdressed,
+    reservations,
+)
 from ims_core.service.delivery import check_wait, deliver, digest_for
 from ims_core.service.events import Event, Phase
 from ims_core.service.operations import Kind, give_up, recorded
@@ -26,18 +34,19 @@ from ims_core.service.waiting import Deadline, Expected, wait_for
 from ims_core.store import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from ims_core.models import VM, Delivery, Interface, Mark
     from ims_core.service.operations import Running
     from ims_core.service.session import Session
-    from ims_core.store import Intent
+    from ims_core.store import Intent, Reservation
 
 __all__ = [
     "OFF",
     "changing",
     "context_pending",
     "delete",
+    "held_while_running",
     "keep_promises",
     "pending_addresses",
     "set_addresses",
@@ -54,19 +63,22 @@ OFF = (State.DEFINED, State.STOPPED, State.CRASHED)
 def start(session: Session, name: str, wait: Wait, deadline: Deadline) -> VM:
     """Start a VM with a fresh delivery of its context; one whose context is lost as it is."""
     with changing(session, Kind.START, name, deadline.left) as (running, vm, mark):
-        intent = running.store.intent(vm.uuid)
-        delivery = _next_delivery(running, intent, wait)
-        running.tell(Event(Phase.START, f"starting {vm.name}"))
+        store, provider = running.session.store, running.session.provider
+        intent = store.intent(vm.uuid)
+        delivery = _next_delivery(running.session, intent, wait)
+        running.session.tell(Event(Phase.START, f"starting {vm.name}"))
+        cards = intent.context.interfaces if intent is not None else ()
+        wanted = reservations(session, vm.uuid, cards)
         if intent is not None:
             # What was set while it ran is reserved from now on instead of what it had.
-            cards = intent.context.interfaces
-            patiently(lambda: running.provider.set_addresses(vm.uuid, cards), deadline)
-        patiently(lambda: running.provider.start(vm.uuid, delivery), deadline)
+            store.reserve(vm.uuid, claim_of(session, [*wanted, *held_by(session, vm.uuid)]))
+            patiently(lambda: provider.set_addresses(vm.uuid, cards), deadline)
+        patiently(lambda: provider.start(vm.uuid, delivery), deadline)
         expected = Expected("", "")
         if intent is not None and delivery is not None:
             expected = Expected(delivery.digest, delivery.nonce)
             told = replace(mark, digest=delivery.digest, nonce=delivery.nonce)
-            keep_promises(running, told, intent.context.interfaces)
+            keep_promises(running.session, told, wanted)
     vm = wait_for(session, vm.uuid, wait, expected, deadline)
     session.report(Event(Phase.DONE, f"{vm.name} is {wait}"))
     return replace(vm, pool=session.pool.name)
@@ -76,15 +88,27 @@ def stop(session: Session, name: str, *, force: bool, deadline: Deadline) -> Non
     """Stop a VM: ask the guest and wait, or with ``force`` take the power away."""
     # Whoever waits for the guest to stop must not keep another from pulling the plug.
     with changing(session, Kind.STOP, name, None if force else deadline.left) as (running, vm, _):
-        running.tell(Event(Phase.STOP, f"{'powering off' if force else 'stopping'} {vm.name}"))
-        patiently(
-            lambda: running.provider.stop(vm.uuid, force=force, timeout=deadline.left), deadline
-        )
+        told = f"{'powering off' if force else 'stopping'} {vm.name}"
+        running.session.tell(Event(Phase.STOP, told))
+        stopping = running.session.provider.stop
+        patiently(lambda: stopping(vm.uuid, force=force, timeout=deadline.left), deadline)
     session.report(Event(Phase.DONE, f"{vm.name} is stopped"))
 
 
-def delete(session: Session, name: str) -> None:
-    """Remove a VM and all that was made for it."""
+def delete(session: Session, name: str) -> str:
+    """Remove a VM and all that was made for it; returns its UUID."""
+    try:
+        return _delete(session, name)
+    except NotFoundError:
+        # A delete that was cut short may have been ended on the way here.
+        for each in session.recovered:
+            if each.kind == Kind.DELETE and name in (each.subject, each.vm) and not each.is_open:
+                session.report(Event(Phase.DONE, f"{each.subject} is deleted"))
+                return each.vm
+        raise
+
+
+def _delete(session: Session, name: str) -> str:
     begun: list[str] = []
     with changing(
         session,
@@ -93,10 +117,11 @@ def delete(session: Session, name: str) -> None:
         BUSY_SECONDS,
         undo=lambda _, error: _ended(session, begun, error),
     ) as (running, vm, _):
-        running.tell(Event(Phase.DELETE, f"deleting {vm.name}"))
+        running.session.tell(Event(Phase.DELETE, f"deleting {vm.name}"))
         begun.append(vm.uuid)
-        _remove(running, vm.uuid)
+        _remove(running.session, vm.uuid)
     session.report(Event(Phase.DONE, f"{vm.name} is deleted"))
+    return vm.uuid
 
 
 def set_addresses(session: Session, name: str, addresses: Sequence[str], card: int) -> VM:
@@ -105,41 +130,58 @@ def set_addresses(session: Session, name: str, addresses: Sequence[str], card: i
     They reach the guest with its next start; the hypervisor's own network is told at once.
     """
     with changing(session, Kind.SET_IP, name, BUSY_SECONDS) as (running, vm, mark):
-        intent = running.intent_of(vm)
-        before = intent.context.interfaces
-        cards = list(before)
+        intent = session.intent_of(vm)
+        cards = list(intent.context.interfaces)
         if not 0 <= card < len(cards):
             raise InvalidError(
                 f"VM {vm.name!r} has no interface {card}", hint=f"it has 0 to {len(cards) - 1}"
             )
-        cards[card] = fill_in(running, readdressed(cards[card], addresses))
-        # Until its next start it has what it had.
-        held = before if vm.state not in OFF else ()
-        running.store.reserve(vm.uuid, static_claim(running, vm.uuid, (*cards, *held)))
-        try:
-            completed = patiently(lambda: running.provider.set_addresses(vm.uuid, cards))
-            context = replace(intent.context, interfaces=tuple(completed))
-            check_context(context)
-            keep_promises(running, mark, (*completed, *held))
-            running.store.save_intent(replace(intent, context=context))
-        except BaseException:
-            with suppress(ImsError):  # the error that is on its way matters more
-                running.provider.set_addresses(vm.uuid, before)
-                keep_promises(running, mark, before)
-            raise
+        cards[card] = fill_in(session, readdressed(cards[card], addresses))
+        completed = _set(running, vm, mark, intent, cards)
     vm = replace(vm, pool=session.pool.name, pending=completed[card].addresses or (DHCP,))
     when = "pending until next start" if vm.state not in OFF else "takes effect at the next start"
     session.report(Event(Phase.DONE, f"{', '.join(vm.pending)}: {when}"))
     return vm
 
 
-def keep_promises(session: Session, mark: Mark, cards: Sequence[Interface]) -> None:
-    """Reserve exactly the addresses of these cards, and say so in the VM's mark."""
-    session.store.reserve(mark.vm, static_claim(session, mark.vm, cards))
-    changed = replace(mark, addresses=promised(cards))
+def keep_promises(session: Session, mark: Mark, wanted: Iterable[Reservation]) -> None:
+    """Reserve exactly these addresses for a VM, and say so in its mark."""
+    wanted = list(dict.fromkeys(wanted))
+    session.store.reserve(mark.vm, claim_of(session, wanted))
+    changed = replace(mark, addresses=promised(wanted))
     if changed.addresses != mark.addresses:
         patiently(lambda: session.provider.write_mark(mark.vm, changed))
     session.store.save_mark(changed)
+
+
+def held_while_running(session: Session, vm: VM) -> list[Reservation]:
+    """What a VM has at least until it is off; nothing if it is."""
+    if vm.state in OFF:
+        return []
+    promises = promises_of(session, vm.uuid, vm.mark) if vm.mark else []
+    return [*held_by(session, vm.uuid), *promises]
+
+
+def _set(
+    running: Running, vm: VM, mark: Mark, intent: Intent, cards: Sequence[Interface]
+) -> Sequence[Interface]:
+    session = running.session
+    before, held = held_by(session, vm.uuid), held_while_running(session, vm)
+    wanted = reservations(session, vm.uuid, cards)
+    running.aim(promised(wanted))
+    session.store.reserve(vm.uuid, claim_of(session, [*wanted, *held]))
+    try:
+        completed = patiently(lambda: session.provider.set_addresses(vm.uuid, cards))
+        context = replace(intent.context, interfaces=tuple(completed))
+        check_context(context)
+        keep_promises(session, mark, [*wanted, *held])
+        session.store.save_intent(replace(intent, context=context))
+    except BaseException:
+        with suppress(ImsError):  # the error that is on its way matters more
+            session.provider.set_addresses(vm.uuid, intent.context.interfaces)
+            keep_promises(session, mark, before)
+        raise
+    return completed
 
 
 def pending_addresses(vm: VM, intent: Intent | None) -> tuple[str, ...]:
@@ -166,7 +208,7 @@ def changing(
     name: str,
     seconds: float | None,
     undo: Callable[[Running, BaseException], Outcome] | None = None,
-) -> Iterator[tuple[Session, VM, Mark]]:
+) -> Iterator[tuple[Running, VM, Mark]]:
     """Hold a VM of ours, looked at again once it is held, and record what is done to it.
 
     Args:
@@ -182,7 +224,7 @@ def changing(
         if seconds is not None:
             vm, mark = session.find_ours(vm.uuid)
         with recorded(session, kind, vm.name, vm=vm.uuid, undo=undo or give_up) as running:
-            yield running.session, vm, mark
+            yield running, vm, mark
 
 
 def _remove(session: Session, uuid: str) -> None:
@@ -193,12 +235,9 @@ def _remove(session: Session, uuid: str) -> None:
 def _ended(session: Session, begun: Sequence[str], error: BaseException) -> Outcome:
     """How a delete ends that was interrupted: half a VM is of no use, so it is carried on.
 
-    What the hypervisor refuses stays as it is, for the user to decide.
+    What the provider refused before it did anything is the user's to decide.
     """
-    refused = isinstance(error, ImsError) and not isinstance(
-        error, CancelledError | UnavailableError | ConfigError
-    )
-    if refused or not begun:
+    if not begun or isinstance(error, ConflictError | InvalidError | UnsupportedError):
         return Outcome.FAILED
     try:
         _remove(session, *begun)

@@ -15,7 +15,7 @@ from ims_core.codec import context_to_json
 from ims_core.errors import InvalidError, NotFoundError
 from ims_core.models import Context, Delivery, Interface, Mark, Template, VMSpec, Wait
 from ims_core.names import check_name, make_up_name
-from ims_core.service.addresses import fill_in, promised
+from ims_core.service.addresses import fill_in, promised, reservations
 from ims_core.service.delivery import check_wait, choose, deliver
 from ims_core.service.macs import chosen
 from ims_core.spi import TemplateStore, require
@@ -111,7 +111,7 @@ def completed(
         digest=delivery.digest,
         # A VM that is started at once has this delivery in place already (spi, sentence 10).
         nonce="" if order.wait is Wait.DEFINED else delivery.nonce,
-        addresses=promised(spec.interfaces),
+        addresses=promised(reservations(session, spec.uuid, spec.interfaces)),
     )
     return Ready(spec, context, delivery, mark)
 

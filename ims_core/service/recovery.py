@@ -9,10 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ims_core.errors import ConflictError, ImsError, NotFoundError
+from ims_core.errors import ConflictError, NotFoundError
 from ims_core.models import State
+from ims_core.registry import layout as load_layout
+from ims_core.service.addresses import promised, promises_of, reservations
+from ims_core.service.adoption import remember
 from ims_core.service.context import tell_again
+from ims_core.service.delivery import digest_for
 from ims_core.service.events import Event, Phase
+from ims_core.service.lifecycle import OFF, keep_promises
 from ims_core.service.operations import Journal, Kind, interrupted
 from ims_core.service.unmaking import undo_create
 from ims_core.spi import TemplateStore, require
@@ -28,7 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["Recovery", "recover"]
 
 BUSY_SECONDS = 10.0
-_OPEN = (Outcome.RUNNING, Outcome.UNFINISHED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,11 @@ class _End:
 
 
 def recover(
-    session: Session, operations: Collection[str] = (), *, dry_run: bool = False
+    session: Session,
+    operations: Collection[str] = (),
+    *,
+    dry_run: bool = False,
+    give_up: bool = False,
 ) -> list[Recovery]:
     """End the operations of a pool that nobody is at work on any more.
 
@@ -61,43 +69,69 @@ def recover(
         session: The pool.
         operations: Only these, by their ids; then also those whose pieces were kept.
         dry_run: Only tell what would be done.
+        give_up: Take them for ended, and leave what they made.
     """
     found = session.store.operations(session.pool.name, unfinished=not operations)
     ended = [
-        _recover(session, each.id, dry_run=dry_run)
+        _recover(session, each.id, dry_run=dry_run, give_up=give_up)
         for each in found
         if not operations or each.id in operations
     ]
     return [each for each in ended if each is not None]
 
 
-def _recover(session: Session, operation: str, *, dry_run: bool) -> Recovery | None:
+def _recover(session: Session, operation: str, *, dry_run: bool, give_up: bool) -> Recovery | None:
     """End one operation; None when there is nothing to end."""
     try:
         with session.store.lock(operation, seconds=0):
             # It may have ended before its lock was ours.
             record = session.store.operation(operation)
-            if record is None or record.outcome not in (*_OPEN, Outcome.KEPT):
+            if record is None or not (record.is_open or record.outcome is Outcome.KEPT):
                 return None
-            return _end(session, record, dry_run=dry_run)
+            return _end(session, record, dry_run=dry_run, give_up=give_up)
     except TimeoutError:
         record = session.store.operation(operation)
         return Recovery(record, "it is still running") if record and dry_run else None
 
 
-def _end(session: Session, record: Operation, *, dry_run: bool) -> Recovery:
+def _end(session: Session, record: Operation, *, dry_run: bool, give_up: bool) -> Recovery:
     try:
-        end = _ENDS[record.kind](session, record)
+        end = _given_up(session, record) if give_up else _ending(session, record)
         if dry_run:
             return Recovery(record, end.message)
         session.report(Event(Phase.RECOVER, f"{_named(record)}: {end.message}", warning=True))
         outcome = end.run()
-    except ImsError as error:
-        return Recovery(replace(record, outcome=Outcome.UNFINISHED), f"cannot be ended: {error}")
+    except Exception as error:  # noqa: BLE001 - one that cannot be ended must not stop the others
+        told = f"{_named(record)}, and cannot be ended: {error}"
+        session.report(Event(Phase.RECOVER, told, warning=True))
+        outcome = record.outcome if record.outcome is Outcome.KEPT else Outcome.UNFINISHED
+        if not dry_run:
+            session.store.finish(record.id, outcome, dict(record.error) or interrupted())
+        return Recovery(replace(record, outcome=outcome), f"cannot be ended: {error}")
     why = {} if outcome is Outcome.DONE else dict(record.error) or interrupted()
     session.store.finish(record.id, outcome, why)
     message = end.message if outcome is not Outcome.UNFINISHED else f"not done: {end.message}"
     return Recovery(replace(record, outcome=outcome, error=why), message)
+
+
+def _ending(session: Session, record: Operation) -> _End:
+    if record.endpoint != (here := session.provider.identity):
+        raise ConflictError(
+            f"it was begun at {record.endpoint}, and pool {record.pool!r} is {here} now",
+            code="pool-moved",
+            hint="point the pool to where it was, or `ims recover --give-up` if that is gone",
+        )
+    return _ENDS[record.kind](session, record)
+
+
+def _given_up(session: Session, record: Operation) -> _End:
+    def forget() -> Outcome:
+        if record.kind == Kind.CREATE:
+            session.store.forget(record.vm)
+        return Outcome.FAILED
+
+    pieces = ", ".join(f"{each.kind} {each.name}" for each in record.resources) or "nothing"
+    return _End(f"given up; what it made is left: {pieces}", forget)
 
 
 def _named(record: Operation) -> str:
@@ -156,9 +190,14 @@ def _delete(session: Session, record: Operation) -> _End:
 
 
 def _delete_template(session: Session, record: Operation) -> _End:
+    store = require(session.provider, TemplateStore)
+    found = store.find_template(record.subject)
+    if found is not None and found.operation != record.goal:
+        return _End("the template was deleted, and another has its name", lambda: Outcome.DONE)
+
     def go_on() -> Outcome:
         try:
-            require(session.provider, TemplateStore).delete_template(record.subject)
+            store.delete_template(record.subject)
         except NotFoundError:
             return Outcome.DONE
         except ConflictError:
@@ -177,15 +216,45 @@ def _converge(session: Session, record: Operation) -> _End:
             if vm is None or vm.mark is None:
                 return Outcome.FAILED
             session.store.save_mark(vm.mark)
-            if record.kind == Kind.SET_IP and (intent := session.store.intent(vm.uuid)):
-                session.provider.set_addresses(vm.uuid, intent.context.interfaces)
-            if record.kind == Kind.UPDATE:
-                tell_again(session, vm)
-            running = vm.state in (State.RUNNING, State.STARTING)
-            reached = running if record.kind == Kind.START else True
-            return Outcome.DONE if reached else Outcome.FAILED
+            return Outcome.DONE if _GOALS[record.kind](session, record, vm) else Outcome.FAILED
 
     return _End("the VM is left as it is intended to be", agree)
+
+
+def _runs(_session: Session, _record: Operation, vm: VM) -> bool:
+    return vm.state in (State.RUNNING, State.STARTING)
+
+
+def _is_off(_session: Session, _record: Operation, vm: VM) -> bool:
+    return vm.state in OFF
+
+
+def _is_adopted(session: Session, _record: Operation, vm: VM) -> bool:
+    if vm.mark is None or vm.mark.store != session.store.id:
+        return False
+    remember(session, vm.uuid, vm.mark)
+    return True
+
+
+def _has_addresses(session: Session, record: Operation, vm: VM) -> bool:
+    """Reserve what is intended, besides what it has until it is off; tell the hypervisor."""
+    intent = session.store.intent(vm.uuid)
+    if intent is None or vm.mark is None:
+        return False
+    cards = intent.context.interfaces
+    wanted = reservations(session, vm.uuid, cards)
+    session.provider.set_addresses(vm.uuid, cards)
+    promises = promises_of(session, vm.uuid, vm.mark) if vm.state not in OFF else []
+    keep_promises(session, vm.mark, [*wanted, *promises])
+    return promised(wanted) == record.goal
+
+
+def _is_told(session: Session, record: Operation, vm: VM) -> bool:
+    tell_again(session, vm)
+    intent = session.store.intent(vm.uuid)
+    if intent is None:
+        return False
+    return digest_for(intent.context, load_layout(intent.layout)) == record.goal
 
 
 def _look(session: Session, record: Operation) -> VM | None:
@@ -204,3 +273,12 @@ _ENDS: dict[str, Callable[[Session, Operation], _End]] = {
     Kind.STOP: _converge,
     Kind.UPDATE: _converge,
 }
+
+_GOALS: dict[str, Callable[[Session, Operation, VM], bool]] = {
+    Kind.ADOPT: _is_adopted,
+    Kind.SET_IP: _has_addresses,
+    Kind.START: _runs,
+    Kind.STOP: _is_off,
+    Kind.UPDATE: _is_told,
+}
+"""Whether what was to be reached is so, once the VM agrees with what is intended."""

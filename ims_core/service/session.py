@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ims_core.service.events import Event as Progress
     from ims_core.service.events import Listener
     from ims_core.spi import Provider
-    from ims_core.store import Intent, Store
+    from ims_core.store import Intent, Operation, Store
     from ims_core.undo import Left, Undo
 
 __all__ = ["Session", "open_session", "validated_settings"]
@@ -44,6 +44,9 @@ class Session:
     config: Config
     looked: Event = field(default_factory=Event)
     """Set once the marks of VMs were looked at that this store does not know."""
+
+    recovered: list[Operation] = field(default_factory=list)
+    """What earlier processes left unfinished and this one has ended."""
 
     def report(self, event: Progress) -> None:
         """Tell what cannot be cancelled any more: an exception of the listener is dropped."""

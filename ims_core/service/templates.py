@@ -112,7 +112,9 @@ def delete_template(session: Session, name: str) -> None:
         ConflictError: ``template-in-use``.
     """
     store = require(session.provider, TemplateStore)
-    with recorded(session, Kind.DELETE_TEMPLATE, name):
+    found = store.find_template(name)
+    goal = found.operation if found else ""
+    with recorded(session, Kind.DELETE_TEMPLATE, name, goal=goal):
         for intent in session.store.intents(session.pool.name):
             if intent.mark.template == name and not intent.mark.complete:
                 raise ConflictError(

@@ -102,3 +102,8 @@ class Operation:
     error: Mapping[str, Any] = field(default_factory=dict)
     steps: tuple[Step, ...] = ()
     resources: tuple[Resource, ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it runs, was killed, or could not be undone."""
+        return self.outcome in (Outcome.RUNNING, Outcome.UNFINISHED)

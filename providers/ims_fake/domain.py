@@ -77,7 +77,8 @@ def _parse(uuid: str, values: dict[str, Any]) -> Domain:
     values["uuid"] = uuid
     values["name"] = str(values["name"])
     if values.get("mark"):
-        values["mark"] = Mark(**values["mark"])
+        mark = Mark.from_dict(values["mark"])
+        values["mark"] = mark if mark.vm == uuid else None  # it was copied with its description
     if values.get("receipt"):
         values["receipt"] = _receipt(values["receipt"])
     values["interfaces"] = tuple(

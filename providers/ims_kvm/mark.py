@@ -7,6 +7,7 @@ connection to its libvirt. The namespaces are identifiers: nothing is fetched fr
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
@@ -30,6 +31,7 @@ __all__ = [
     "write_mark",
 ]
 
+_OPERATION = re.compile(r"([0-9a-f]{16})?")
 NAMESPACE, PREFIX = "urn:ims:mark:1", "ims"
 STORAGE = "urn:ims:kvm:storage:1"
 PREFIXES = {PREFIX: NAMESPACE, "ims-storage": STORAGE}
@@ -51,9 +53,11 @@ def mark_from(text: str) -> Mark | None:
     """The mark out of its XML; None for anything that is not a mark of ours."""
     try:
         values = dict(fromstring(text).attrib)
-        return Mark.from_dict({**values, "complete": values.pop("status") == "complete"})
+        mark = Mark.from_dict({**values, "complete": values.pop("status") == "complete"})
     except (ET.ParseError, DefusedXmlException, KeyError, ValueError):
         return None
+    # It is part of the names of files that are removed.
+    return mark if _OPERATION.fullmatch(mark.operation) else None
 
 
 def read_mark(domain: libvirt.virDomain) -> Mark | None:

@@ -378,7 +378,7 @@ class KvmProvider(Provider):
             seed = names.seeds[0]
             with announced(undo, "volume", seed):
                 self.pool.create_raw(seed, len(delivery.medium))
-            self.pool.write(seed, delivery.medium)
+            self.pool.fill(seed, delivery.medium)
             for name in (names.console, names.receipt):
                 undo.announce("volume", name)  # QEMU's log daemon makes them at the start
             undo.announce("domain", spec.uuid)

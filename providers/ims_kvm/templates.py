@@ -11,7 +11,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from ims_core.errors import ConflictError, ImageError, ImsError, NotFoundError
+from ims_core.errors import ConflictError, ImageError, NotFoundError
 from ims_core.models import Template
 from ims_kvm.announce import announced
 from ims_kvm.volumes import SHARED
@@ -141,5 +141,5 @@ class Templates:
             values = json.loads(self._pool.read(volume, last=MANIFEST_BYTES))
             image = str(values.pop("image"))
             return Template.from_dict(values), image
-        except (ValueError, KeyError, AttributeError, ImsError):
+        except (ValueError, KeyError, AttributeError, NotFoundError):
             return None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import libvirt
 
+from ims_core.errors import ConflictError
 from ims_core.spi import Discarded
 from ims_kvm.domain import cards_of
 from ims_kvm.mark import read_mark
@@ -57,14 +58,30 @@ def remove_vm(provider: KvmProvider, uuid: str) -> None:
     if domain is None:
         return
     mark = read_mark(domain)
+    if mark is not None and not mark.operation:
+        _remove_adopted(domain)
+        return
     power_off(domain)
     _release_addresses(provider.networks, domain)
-    if mark is not None and mark.operation:
+    if mark is not None:
         pool, names = provider.storage_of(domain), VolumeNames(domain.name(), mark.operation)
         present = pool.names(refresh=True)
         for volume in names.all:
             _delete_with_older(pool, volume, present)
     domain.undefineFlags(_UNDEFINE)
+
+
+def _remove_adopted(domain: libvirt.virDomain) -> None:
+    """Remove the definition of a VM whose files, saved memory and reservations are not ours."""
+    if domain.hasManagedSaveImage():
+        raise ConflictError(
+            f"VM {domain.name()!r} is suspended to disk, and that memory is its owner's",
+            code="vm-suspended",
+            vm=domain.name(),
+            hint=f"`virsh managedsave-remove {domain.name()}` gives it up",
+        )
+    power_off(domain)
+    domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM)
 
 
 def power_off(domain: libvirt.virDomain) -> None:
@@ -127,12 +144,15 @@ def _discard_manifest(provider: KvmProvider, resource: Resource) -> Discarded:
 
 def _discard_pool(provider: KvmProvider, resource: Resource) -> Discarded:
     """Forget a storage pool that an import made, unless something lies in it by now."""
+    name, uuid, _ = resource.name.split("/")
     try:
-        pool = provider.connection.storagePoolLookupByName(resource.name.partition("/")[0])
+        pool = provider.connection.storagePoolLookupByName(name)
     except libvirt.libvirtError as error:
         if error.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_POOL:
             raise
         return Discarded.ABSENT
+    if pool.UUIDString() != uuid:
+        return Discarded.NOT_OURS
     if pool.isActive():
         if pool.numOfVolumes():
             return Discarded.NOT_OURS

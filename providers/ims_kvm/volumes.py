@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING
+from uuid import uuid4
 from xml.etree import ElementTree as ET
 
 import libvirt
@@ -105,8 +106,7 @@ class StoragePool:
         except libvirt.libvirtError as error:
             if error.get_error_code() != libvirt.VIR_ERR_NO_STORAGE_POOL:
                 raise
-            undo.announce("storage-pool", f"{self.name}/{undo.operation}")
-            pool = self._make()
+            pool = self._make(undo)
         if not pool.isActive():
             pool.create()
 
@@ -153,6 +153,10 @@ class StoragePool:
         if volume.info()[1] != len(content):
             volume.resize(len(content), libvirt.VIR_STORAGE_VOL_RESIZE_SHRINK)
         _send(volume, BytesIO(content), len(content), lambda _done, _total: None)
+
+    def fill(self, name: str, content: bytes) -> None:
+        """Write a raw volume that was made with this size; unlike :meth:`write`, makes none."""
+        _send(self._lookup(name), BytesIO(content), len(content), lambda _done, _total: None)
 
     def upload(self, name: str, source: BinaryIO, size: int, progress: Progress) -> str:
         """Fill a raw volume from a file; returns the digest of the bytes that were sent."""
@@ -243,7 +247,7 @@ class StoragePool:
                 hint="`ims import-template` makes it, or set storage_pool in ims.toml",
             ) from error
 
-    def _make(self) -> libvirt.virStoragePool:
+    def _make(self, undo: UndoLog) -> libvirt.virStoragePool:
         if not self._path:
             raise ConfigError(
                 f"there is no libvirt storage pool {self.name!r}, and no place to make it",
@@ -251,8 +255,18 @@ class StoragePool:
             )
         pool = ET.Element("pool", type="dir")
         ET.SubElement(pool, "name").text = self.name
+        uuid = str(uuid4())
+        ET.SubElement(pool, "uuid").text = uuid
         ET.SubElement(ET.SubElement(pool, "target"), "path").text = self._path
-        made = self._link.live.storagePoolDefineXML(ET.tostring(pool, encoding="unicode"))
+        resource = f"{self.name}/{uuid}/{undo.operation}"
+        undo.announce("storage-pool", resource)
+        try:
+            made = self._link.live.storagePoolDefineXML(ET.tostring(pool, encoding="unicode"))
+        except libvirt.libvirtError:
+            undo.retract("storage-pool", resource)
+            with suppress(NotFoundError):
+                return self._pool()  # somebody else made it at this moment
+            raise
         made.build()
         made.setAutostart(1)
         return made

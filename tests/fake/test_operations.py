@@ -45,7 +45,7 @@ def test_an_operation_tells_what_it_made_and_how_it_ended(connect: Connect) -> N
     assert shown.ended is not None
     assert shown.ended >= shown.started
     assert [each.kind for each in shown.resources] == ["volume", "seed", "domain"]
-    assert [each.phase for each in shown.steps] == ["create", "start"]
+    assert [each.phase for each in shown.steps] == ["create", "start", "complete"]
     ims.stop_vm("web01", force=True)
     ims.delete_vm("web01")
     assert set(outcomes(ims).values()) == {Outcome.DONE}

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["list_operations", "recover", "show_operation"]
 
-_UNDONE = ("running", "unfinished")
-
 
 @click.command("list-operations")
 @click.option("--pool", default="", metavar="NAME", help="Of this pool only.")
@@ -60,11 +58,13 @@ def show_operation(*, operation: str, output: str, quiet: bool) -> None:
 @click.command("recover")
 @click.argument("operations", nargs=-1)
 @click.option("--dry-run", is_flag=True, help="Only tell what would be done.")
+@click.option("--give-up", is_flag=True, help="Take OPERATIONS for ended; leave what they made.")
 @pool_options
 def recover(
     *,
     operations: tuple[str, ...],
     dry_run: bool,
+    give_up: bool,
     provider: str,
     pool: str,
     output: str,
@@ -72,18 +72,21 @@ def recover(
 ) -> int:
     """End what was cut short in a pool: complete it, or remove it.
 
-    Every verb does so first for the pool it uses. OPERATIONS, by their ids, are ended alone, and
-    may be such whose pieces were kept. The exit status is 1 if something could not be ended.
+    Every verb does so first for the pool it uses. OPERATIONS, by their ids, are ended alone, in
+    whatever pool they are, and may be such whose pieces were kept. The exit status is 1 if
+    something could not be ended.
     """
     with connect(quiet=quiet or not dry_run) as ims:
-        ended = ims.recover(operations, provider=provider, pool=pool, dry_run=dry_run)
+        ended = ims.recover(
+            operations, provider=provider, pool=pool, dry_run=dry_run, give_up=give_up
+        )
     data = [{**operation_data(each.operation), "message": each.message} for each in ended]
     rows = [
         (each.operation.id, each.operation.kind, each.operation.subject, each.message)
         for each in ended
     ]
     emit(data, output, lambda: columns(("OPERATION", "KIND", "SUBJECT", "WHAT"), rows))
-    left = any(each.operation.outcome in _UNDONE for each in ended)
+    left = any(each.operation.is_open for each in ended)
     return 1 if left and not dry_run else 0
 
 
