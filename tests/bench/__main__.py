@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from ims_core import ImsError
-from tests.bench import BenchError, commands, machine, media, report
+from tests.bench import BenchError, commands, machine, many, media, report
 from tests.bench.ground import prepared, shielded
 from tests.labs import LabError, cache, kvm
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.bench.timing import Row
     from tests.labs.kvm import KvmLab
 
-_PARTS = ("start", "list", "create", "media")
+_PARTS = ("start", "list", "create", "many", "store", "media")
 _PAIRS = 15
 _INTERRUPTED = 130
 
@@ -79,6 +79,10 @@ def _measure(ground: Ground, only: Sequence[str] | None, pairs: int) -> Iterator
         yield from commands.listing(ground, pairs)
     if "create" in parts:
         yield from commands.creating(ground, pairs)
+    if "many" in parts:
+        yield from many.hundred(ground, pairs)
+    if "store" in parts:
+        yield from many.store(ground, pairs)
     if "media" in parts:
         yield from media.writing(ground.directory, pairs)
         yield from media.growing(ground.directory, pairs)

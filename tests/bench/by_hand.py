@@ -20,8 +20,14 @@ __all__ = ["ByHand"]
 class ByHand:
     """What somebody would do who knows libvirt well and needs no management."""
 
-    def __init__(self, ground: Ground) -> None:
-        """Nothing is made yet."""
+    def __init__(self, ground: Ground, template: str = "") -> None:
+        """Nothing is made yet.
+
+        Args:
+            ground: Where.
+            template: Instead of the default one.
+        """
+        self._options = ("--template", template) if template else ()
         self._ims = ground.ims
         self._directory = ground.directory
         environment = tools.genuine_environment(ground.directory)
@@ -32,7 +38,7 @@ class ByHand:
     def prepare(self, name: str, memory: int, disk: int) -> None:
         """Make all that the domain needs; IMS says what that is, and makes nothing itself."""
         sizes = ("--memory", str(memory), "--vcpus", "1", "--disk", str(disk))
-        xml = self._ims("create-vm", name, *sizes, "--dry-run").output
+        xml = self._ims("create-vm", name, *sizes, *self._options, "--dry-run").output
         self._xml(name).write_text(xml)
         domain = ET.fromstring(xml)  # noqa: S314 - IMS wrote it a moment ago
         root = _volume(domain, "devices/disk[@device='disk']/source", "file")

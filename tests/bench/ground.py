@@ -10,6 +10,7 @@ import itertools
 import signal
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ims_core import Ims, Wait
@@ -19,15 +20,25 @@ from tests.labs.kvm.resources import names, virsh
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from tests.bench.tools import Tool
     from tests.labs.kvm import KvmLab
 
-__all__ = ["MEMORY", "PREFIX", "Ground", "prepared", "remove_vms", "shielded"]
+__all__ = [
+    "EMPTY",
+    "EMPTY_BYTES",
+    "MEMORY",
+    "PREFIX",
+    "Ground",
+    "prepared",
+    "remove_vms",
+    "shielded",
+]
 
 PREFIX = "ims-bench"
 MEMORY = 128 << 20
+EMPTY = "empty"
+EMPTY_BYTES = 1 << 20
 _TEMPLATE = "tiny"
 _MOST_AT_ONCE = 100
 
@@ -57,6 +68,8 @@ class Ground:
 
     Attributes:
         image: The volume that is IMS's template and kcli's image.
+        empty: The same for a disk with nothing on it.
+        root: Where the sources of the benchmark are.
     """
 
     lab: KvmLab
@@ -64,6 +77,8 @@ class Ground:
     ims: Tool
     kcli: Tool
     image: str
+    empty: str
+    root: Path
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def name(self) -> str:
@@ -98,8 +113,12 @@ def prepared(lab: KvmLab, directory: Path) -> Iterator[Ground]:
     try:
         options = ("--name", _TEMPLATE, "--layout", "nocloud", "--min-memory", str(MEMORY))
         ims("import-template", str(tiny_guest.build()), *options)
+        nothing = directory / "empty.raw"
+        nothing.write_bytes(bytes(EMPTY_BYTES))
+        ims("import-template", str(nothing), "--name", EMPTY, "--layout", "nocloud")
         image = next(volume for volume in _volumes() if volume.endswith(".qcow2"))
-        yield Ground(lab, directory, ims, kcli, image)
+        empty = next(volume for volume in _volumes() if volume.endswith(".raw"))
+        yield Ground(lab, directory, ims, kcli, image, empty, Path.cwd())
     finally:
         with shielded():
             _clean()

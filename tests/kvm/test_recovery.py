@@ -1,0 +1,82 @@
+"""What is other people's stays, and a lost store loses no VM: on the real hypervisor."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ims_core import ConflictError
+from tests.kvm.conftest import MEMORY
+from tests.labs.kvm.resources import virsh
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.kvm.conftest import Lab
+
+pytestmark = pytest.mark.lab_kvm
+
+OPERATION = "0123456789abcdef"
+NETWORK = """
+[networks.lab]
+network = "{network}"
+cidr = "192.168.177.0/24"
+range = "192.168.177.100-192.168.177.199"
+"""
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["volume", "file"])
+@pytest.mark.parametrize("ending", ["qcow2", "seed-a"])
+def test_a_namesake_volume_is_there_byte_for_byte_after_the_failure_and_the_recovery(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, ending: str, *, known: bool
+) -> None:
+    monkeypatch.setattr("ims_core.service.create.new_operation", lambda: OPERATION)
+    path = lab.lab.pool_path / f"victim-{OPERATION}.{ending}"
+    path.write_bytes(content := os.urandom(1 << 16))
+    try:
+        if known:
+            virsh("pool-refresh", lab.lab.pool)
+        before = lab.leftovers()
+        with pytest.raises(ConflictError) as caught:
+            lab.ims.create_vm("victim", memory=MEMORY, wait="defined")
+        assert caught.value.code == "volume-exists"
+        assert path.read_bytes() == content
+        assert lab.json("recover") == []
+        assert lab.ims.recover([OPERATION]) == []
+        assert path.read_bytes() == content
+        assert {**lab.leftovers(), "volumes": before["volumes"]} == before
+    finally:
+        path.unlink()
+        virsh("pool-refresh", lab.lab.pool)
+
+
+@pytest.mark.parametrize("lost", ["deleted", "another"])
+def test_three_running_vms_outlive_their_store(
+    lab: Lab, own_state: Path, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    with lab.config.open("a") as config:
+        config.write(NETWORK.format(network=lab.lab.network))
+    before = lab.leftovers()
+    made = lab.json("create-vm", "--count", "3", "survivor", "--quiet")
+    assert [vm["state"] for vm in made] == ["running"] * 3
+    lab.ims.close()
+    if lost == "deleted":
+        shutil.rmtree(own_state / "state")
+    else:
+        monkeypatch.setenv("IMS_STATE", str(own_state / "another"))
+    there = lab.leftovers()
+    assert lab.cli("check", "--fix").stdout.count("another store") == 3
+    assert lab.json("recover") == []
+    assert lab.leftovers() == there
+    assert {vm["uuid"] for vm in lab.listed()} == {vm["uuid"] for vm in made}
+    fourth = lab.cli("create-vm", "fourth", "--wait", "defined")
+    assert fourth.returncode == 0, fourth.stderr
+    hosts = lab.leftovers()["hosts"]
+    given = [line.partition("ip='")[2].partition("'")[0] for line in hosts]
+    assert len(set(given)) == len(given) == len(there["hosts"]) + 1
+    for name in [vm["name"] for vm in lab.listed()]:
+        assert lab.cli("delete-vm", name).returncode == 0
+    assert lab.leftovers() == before
