@@ -337,6 +337,8 @@ class TemplateStore(Protocol):
     ) -> None:
         """Put a checked image into the pool under a temporary name, and publish it as last step.
 
+        The template's ``operation`` is that of the undo log.
+
         Raises:
             ConflictError: ``template-exists``.
             CapacityError: The pool has no room for it.

@@ -48,6 +48,8 @@ def test_a_template_is_imported_listed_and_deleted(
     before = everything(ims_target)
     template = _import(ims_target, ims_bench, tmp_path)
     assert template in store.list_templates()
+    assert store.find_template(template.name) == template
+    assert store.find_template(f"{template.name}-not") is None
     store.delete_template(template.name)
     assert everything(ims_target) == before
     assert template.name not in [each.name for each in store.list_templates()]
@@ -60,7 +62,7 @@ def test_a_template_of_that_name_is_kept(
     template = _import(ims_target, ims_bench, tmp_path)
     before = everything(ims_target)
     undo = Undo(new_operation())
-    late = replace(template, source="somewhere else")
+    late = replace(template, source="somewhere else", operation=undo.operation)
     with pytest.raises(ConflictError) as caught:
         _store(ims_target).import_template(_image(ims_target, tmp_path), late, undo, _quiet)
     assert caught.value.code == "template-exists"
@@ -99,7 +101,7 @@ def test_a_crash_while_importing_leaves_nothing(
     before = everything(ims_target)
     for going_well in range(MOST_ANNOUNCEMENTS):
         undo = CrashingUndo(new_operation(), left=going_well, recorded=recorded)
-        template = _template(image)
+        template = replace(_template(image), operation=undo.operation)
         try:
             store.import_template(image, template, undo, _quiet)
         except Crash:
@@ -126,7 +128,8 @@ def _store(target: Target) -> TemplateStore:
 def _import(target: Target, bench: Bench, folder: Path) -> Template:
     """A template of the test's own, removed at its end."""
     store, image = _store(target), _image(target, folder)
-    template, undo = _template(image), Undo(new_operation())
+    undo = Undo(new_operation())
+    template = replace(_template(image), operation=undo.operation)
 
     def remove() -> None:
         if template.name in [each.name for each in store.list_templates()]:

@@ -89,7 +89,7 @@ class Templates:
                 code="image-changed",
                 hint="import it again when nothing writes to it",
             )
-        manifest = json.dumps(asdict(template) | {"image": volume, "operation": undo.operation})
+        manifest = json.dumps(asdict(template) | {"image": volume})
         name = f"{PREFIX}{template.name}{SUFFIX}"
         with announced(undo, "manifest", f"{name}/{undo.operation}"):
             self._reserve(name, len(manifest), template.name)

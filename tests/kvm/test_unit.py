@@ -26,6 +26,8 @@ TEMPLATE = Template("tiny", "qcow2", "sha256:" + "0" * 64, 1, 1 << 20)
 PATHS = Paths("p", "/p/base.qcow2", "/p/vm.qcow2", "/p/vm.seed-a", "/p/vm.log", "/p/vm.receipt")
 UUID = "6b1f7c2e-3c39-4a0e-9f3f-0d8f5b1a7c11"
 # What XML 1.0 can hold: marks are ours, but a template's name came from a person.
+OPERATION = "0123456789abcdef"
+IDS = st.sampled_from(["", OPERATION, "f" * 16])
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Cn")), max_size=40)
 
 
@@ -46,7 +48,7 @@ def connection() -> Iterator[libvirt.virConnect]:
 def test_libvirt_accepts_the_domain_and_gives_back_what_went_in(
     connection: libvirt.virConnect,
 ) -> None:
-    mark = Mark("store", "operation", UUID, template="<&>\"'")
+    mark = Mark("store", OPERATION, UUID, template="<&>\"'")
     cards = (
         Interface(network="default", mac="52:54:00:00:00:01"),
         Interface(network="bridge:br0", mac="52:54:00:00:00:02"),
@@ -67,7 +69,15 @@ def test_libvirt_accepts_the_domain_and_gives_back_what_went_in(
     }
 
 
-@given(store=TEXT, operation=TEXT, template=TEXT, digest=TEXT, nonce=TEXT, complete=st.booleans())
+@given(
+    store=TEXT,
+    operation=IDS,
+    addresses=TEXT,
+    template=TEXT,
+    digest=TEXT,
+    nonce=TEXT,
+    complete=st.booleans(),
+)
 def test_any_mark_comes_back_as_it_was(**values: Any) -> None:
     mark = Mark(vm=UUID, **values)
     assert mark_from(ET.tostring(mark_element(mark, qualified=True), encoding="unicode")) == mark
@@ -78,10 +88,10 @@ def test_a_mark_is_replaced_in_libvirt(connection: libvirt.virConnect) -> None:
     domain = connection.defineXML(xml)
     assert read_mark(domain) is None
     for complete in (False, True):
-        mark = Mark("store", "operation", domain.UUIDString(), complete=complete, template="t")
+        mark = Mark("store", OPERATION, domain.UUIDString(), complete=complete, template="t")
         write_mark(domain, mark)
         assert read_mark(domain) == mark
-    write_mark(domain, Mark("store", "operation", UUID))
+    write_mark(domain, Mark("store", OPERATION, UUID))
     assert read_mark(domain) is None, "it was copied from another VM"
 
 
@@ -92,6 +102,7 @@ def test_a_mark_is_replaced_in_libvirt(connection: libvirt.virConnect) -> None:
         "<mark",
         "<mark/>",
         "<mark status='complete' store='s'/>",
+        "<mark status='complete' store='s' operation='b-0123456789abcdef' vm='v'/>",
         "<!DOCTYPE m [<!ENTITY e SYSTEM 'file:///etc/shadow'>]><mark status='&e;'/>",
     ],
 )
@@ -100,8 +111,8 @@ def test_what_is_not_our_mark_is_no_mark(hostile: str) -> None:
 
 
 def test_a_field_that_a_newer_ims_added_to_a_mark_is_ignored() -> None:
-    newer = "<mark status='complete' store='s' operation='o' vm='v' colour='blue'/>"
-    assert mark_from(newer) == Mark("s", "o", "v", complete=True)
+    newer = "<mark status='complete' store='s' operation='0123456789abcdef' vm='v' colour='blue'/>"
+    assert mark_from(newer) == Mark("s", OPERATION, "v", complete=True)
 
 
 def test_every_state_and_reason_libvirt_has_maps_to_exactly_one_of_ours() -> None:
