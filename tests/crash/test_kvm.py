@@ -80,6 +80,15 @@ def test_killed_at_some_points(
     Matrix(ground, scenario, libvirt=True).prove(KILLS, choose=two_of, say=say)
 
 
+def test_signals_and_a_libvirtd_that_dies_at_some_points(
+    ground: KvmGround, libvirtd: Libvirtd, say: Callable[[str], None]
+) -> None:
+    matrix = Matrix(ground, SCENARIOS["create-running"], libvirt=True)
+    matrix.prove(SIGNALS[::3], choose=two_of, say=say)
+    matrix.prove_disturbed("libvirtd restarted", libvirtd.restart, choose=two_of, say=say)
+    matrix.prove_disturbed("libvirtd killed", libvirtd.kill, libvirtd.start, choose=two_of, say=say)
+
+
 @pytest.mark.full
 @each_scenario
 def test_killed_at_every_point(

@@ -120,6 +120,7 @@ def test_nocloud_and_a_changed_address_at_the_next_start(lab: Lab, tmp_path: Pat
     assert facts(lab, "deb-nocloud") == [], "the script is not run again"
 
 
+@pytest.mark.full  # two minutes each; the layouts themselves are judged by cloud-init's own code
 @pytest.mark.parametrize(
     ("layout", "carrier"), [("configdrive", "fat-disk"), ("opennebula", "iso")]
 )
