@@ -41,7 +41,9 @@ def check(session: Session, *, fix: bool) -> list[Finding]:
     found += _operations(session)
     # What the store knows is read first: a VM that is made meanwhile is not missed afterwards.
     intents = session.store.intents(session.pool.name)
-    busy = {each.vm for each in session.store.operations(session.pool.name, unfinished=True)}
+    ended = (Outcome.DONE, Outcome.FAILED)
+    operations = session.store.operations(session.pool.name)
+    busy = {each.vm for each in operations if each.outcome not in ended}
     vms = session.provider.inspect()
     found += _vms(session, vms, {each.uuid for each in intents}, busy)
     present = {vm.uuid for vm in vms}
