@@ -46,6 +46,7 @@ def test_what_is_made_outlives_the_connection(ims_target: Target, ims_bench: Ben
         pytest.skip("settings: the target cannot be opened once more")
     order = ims_bench.created()
     with type(ims_target.provider).open(ims_target.settings) as second:
+        assert second.identity == ims_target.provider.identity
         (vm,) = second.inspect([order.uuid])
         assert vm.mark == order.mark
         second.delete(order.uuid)

@@ -23,6 +23,7 @@ __all__ = [
     "test_a_mark_is_replaced_whole",
     "test_a_name_that_is_taken_meanwhile_is_refused",
     "test_a_namesake_is_refused_and_untouched",
+    "test_a_vm_that_was_adopted_is_seen_as_ours_and_deleted",
     "test_create_leaves_the_vm_defined_with_its_mark",
     "test_delete_is_idempotent",
     "test_delete_leaves_other_vms_alone",
@@ -142,6 +143,23 @@ def test_a_foreign_namesake_is_refused_and_untouched(ims_target: Target, ims_ben
     ims_bench.roll_back(order.undo)
     assert ims_bench.look(name) == before
     assert everything(ims_target) == listing
+
+
+def test_a_vm_that_was_adopted_is_seen_as_ours_and_deleted(
+    ims_target: Target, ims_bench: Bench
+) -> None:
+    """12. A mark without an operation is that of a VM that was adopted."""
+    before = everything(ims_target)
+    vm = ims_bench.look(ims_bench.foreign())
+    mark = Mark(ims_target.store_id, "", vm.uuid, complete=True)
+    ims_target.provider.write_mark(vm.uuid, mark)
+    adopted = ims_bench.look(vm.uuid)
+    assert adopted.mark == mark
+    assert not adopted.problem
+    assert [each.problem for each in ims_target.provider.inspect() if each.uuid == vm.uuid] == [""]
+    ims_target.provider.delete(vm.uuid)
+    assert not ims_bench.is_there(vm.uuid)
+    assert everything(ims_target) == before
 
 
 def test_delete_is_idempotent(ims_target: Target, ims_bench: Bench) -> None:

@@ -33,7 +33,7 @@ class Target:
         boots: Whether guests come up and answer with a receipt (their layout must provide for it).
         boot_timeout: Seconds that this may take.
         make_foreign: Makes a VM of that name by other means than the provider, and returns what
-            removes it again.
+            removes it again if it is still there.
         break_vm: Damages the VM of that UUID so that it would not start, and returns what removes
             the traces of that which ``delete`` cannot know.
         leftovers: Lists everything in the hypervisor, by other means than the provider: volumes,

@@ -43,7 +43,8 @@ def ims_target(pool: Path) -> Iterator[Target]:
     """What the conformance suite asks for."""
 
     def make_foreign(name: str) -> Callable[[], object]:
-        return add_foreign(pool, name).unlink
+        path = add_foreign(pool, name)
+        return lambda: path.unlink(missing_ok=True)
 
     def break_vm(uuid: str) -> Callable[[], object]:
         description = json.loads((pool / "domains" / f"{uuid}.json").read_text())

@@ -34,7 +34,7 @@ def ims_target(kvm_lab: KvmLab, template: str) -> Iterator[Target]:
 
     def make_foreign(name: str) -> Callable[[], object]:
         virsh("define", "/dev/stdin", xml=FOREIGN.format(kind=kvm_lab.domain_type, name=name))
-        return lambda: virsh("undefine", name)
+        return lambda: name in virsh("list", "--all", "--name") and virsh("undefine", name)
 
     def break_vm(uuid: str) -> Callable[[], object]:
         disk = next(
