@@ -213,11 +213,11 @@ def _failed(running: Running, attempt: _Attempt, error: BaseException) -> Outcom
         session.report(Event(Phase.DONE, told, warning=True))
         return Outcome.KEPT
     session.report(Event(Phase.ROLL_BACK, f"removing what was made of {name}"))
+    # What was given up while the hypervisor hung may still come: recovery looks again.
+    hanging = isinstance(error, UnavailableError) and bool(journal.announced)
     left = undo_create(session, journal, spec.uuid, incomplete=incomplete)
     if isinstance(error, ImsError):
         error.details += tuple(f"left behind: {each}" for each in left.all)
     told = f"left behind: {'; '.join(left.all)}" if left.all else "nothing was left behind"
     session.report(Event(Phase.ROLL_BACK, told, warning=bool(left.all)))
-    # What was given up while the hypervisor hung may still come: recovery looks again.
-    hanging = isinstance(error, UnavailableError)
     return Outcome.UNFINISHED if left.ours or hanging else Outcome.FAILED

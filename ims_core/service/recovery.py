@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ims_core.errors import ConflictError, NotFoundError
+from ims_core.errors import CancelledError, ConflictError, NotFoundError
 from ims_core.models import State
 from ims_core.registry import layout as load_layout
 from ims_core.service.addresses import promised, promises_of, reservations
@@ -101,6 +101,8 @@ def _end(session: Session, record: Operation, *, dry_run: bool, give_up: bool) -
             return Recovery(record, end.message)
         session.report(Event(Phase.RECOVER, f"{_named(record)}: {end.message}", warning=True))
         outcome = end.run()
+    except CancelledError:
+        raise  # it is as unfinished as before
     except Exception as error:  # noqa: BLE001 - one that cannot be ended must not stop the others
         told = f"{_named(record)}, and cannot be ended: {error}"
         session.report(Event(Phase.RECOVER, told, warning=True))
