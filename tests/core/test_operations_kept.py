@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import sqlite3
 import subprocess
 import sys
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 
@@ -192,3 +193,23 @@ def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
         holder.kill()
         with locks.hold("a", seconds=20):
             pass
+
+
+def test_a_lock_of_a_file_that_is_gone_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between opening and locking, its last holder removed the file, and somebody made another."""
+    others: list[IO[str]] = []
+
+    def late(descriptor: int, operation: int) -> None:
+        if not others:
+            (tmp_path / "a").unlink()
+            others.append((tmp_path / "a").open("w"))
+            flock(others[0].fileno(), fcntl.LOCK_EX)
+        flock(descriptor, operation)
+
+    flock = fcntl.flock
+    monkeypatch.setattr("ims_core.store.locks.fcntl.flock", late)
+    with pytest.raises(TimeoutError), Locks(tmp_path).hold("a", seconds=0):
+        pass
+    others[0].close()

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ims_core import CancelledError, ConfigError, ConflictError, HypervisorError, Ims, ImsError
+from ims_core import (
+    CancelledError,
+    ConfigError,
+    ConflictError,
+    Context,
+    HypervisorError,
+    Ims,
+    ImsError,
+    Interface,
+)
 from ims_core.store import Outcome
 from tests.fake.pools import add_foreign, contents
 
@@ -52,9 +61,11 @@ def test_an_operation_tells_what_it_made_and_how_it_ended(connect: Connect) -> N
 
 
 def test_a_create_that_failed_says_why_and_gives_its_name_back(connect: Connect) -> None:
+    card = Interface(addresses=("192.0.2.9",))
     with pytest.raises(HypervisorError) as caught:
-        connect(fail=["create.seed"]).create_vm("web01")
+        connect(fail=["create.seed"]).create_vm("web01", context=Context(interfaces=(card,)))
     ims = connect()
+    ims.create_vm("other", context=Context(interfaces=(card,)))
     shown = ims.show_operation(caught.value.operation)
     assert shown.outcome is Outcome.FAILED
     assert shown.error["code"] == "fault-injected"

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from ims_core import Event
+
     Connect = Callable[..., Ims]
 
 KILLED = 9
@@ -144,6 +146,8 @@ def test_a_running_vm_keeps_its_address_however_often_another_is_set(
     connect()
     config = own_state / "ims.toml"
     config.write_text(config.read_text() + NETWORK.format(last=10))
+    broken = own_state / "broken.toml"
+    broken.write_text(config.read_text().replace("[networks", 'fail = ["write-mark"]\n[networks'))
     with Ims() as ims:
         ims.create_vm("web01")
         ims.set_addresses("web01", ["192.0.2.50"])
@@ -152,6 +156,9 @@ def test_a_running_vm_keeps_its_address_however_often_another_is_set(
         with pytest.raises(ConflictError):
             ims.set_addresses("web01", ["192.0.2.1"])  # the gateway's
         assert {"192.0.2.8", "192.0.2.51"} <= reserved(own_state)
+        with Ims(config=broken) as failing, pytest.raises(HypervisorError):
+            failing.set_addresses("web01", ["192.0.2.77"])
+        assert "192.0.2.77" not in reserved(own_state)
         other = ims.create_vm("web02")
         assert other.mark is not None
         assert other.mark.addresses == "fake=192.0.2.9"
@@ -193,8 +200,11 @@ def test_what_cannot_be_ended_keeps_no_verb_from_its_work(
         raise ValueError("a plugin's own defect")
 
     monkeypatch.setattr("ims_fake.FakeProvider.discard", odd)
-    ims = connect()
+    told: list[Event] = []
+    ims = connect(progress=told.append)
     ims.create_vm("web02")
+    ims.list_vms()
+    assert sum("was cut short" in event.message for event in told) == 1, "every verb tried again"
     [ended] = ims.recover()
     assert ended.operation.outcome is Outcome.UNFINISHED
     [given_up] = ims.recover([ended.operation.id], give_up=True)
