@@ -259,3 +259,16 @@ def test_addresses_kept_for_vms_of_another_store_that_are_gone_are_given_back(
         third = other.create_vm("web03")
         assert third.mark is not None
         assert third.mark.addresses == "fake=192.0.2.8"
+
+
+def test_a_card_is_given_an_address_of_each_ip_version(connect: Connect, own_state: Path) -> None:
+    connect(network="2001:db8::/64")
+    config = own_state / "ims.toml"
+    network = (
+        '\n[networks.six]\nnetwork = "fake"\ncidr = "2001:db8::/64"\n'
+        'range = "2001:db8::10-2001:db8::ffff"\nexcluded = "2001:db8::10"\n'
+    )
+    config.write_text(config.read_text() + network)
+    with Ims() as ims:
+        marks = [ims.create_vm(name).mark for name in ("web01", "web02")]
+    assert [mark.addresses for mark in marks if mark] == ["fake=2001:db8::11", "fake=2001:db8::12"]

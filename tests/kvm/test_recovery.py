@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -80,3 +83,32 @@ def test_three_running_vms_outlive_their_store(
     for name in [vm["name"] for vm in lab.listed()]:
         assert lab.cli("delete-vm", name).returncode == 0
     assert lab.leftovers() == before
+
+
+def test_of_two_processes_that_make_one_name_one_gets_it(lab: Lab) -> None:
+    command = [sys.executable, "-m", "ims_cli", "create-vm", "contested", "--wait", "defined"]
+    both = [
+        subprocess.Popen([*command, "--output", "json"], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    answers = [json.loads(each.communicate(timeout=120)[0]) for each in both]
+    assert sorted(each.returncode for each in both) == [0, 4]
+    [error] = [each["error"] for each in answers if "error" in each]
+    assert error["code"] == "vm-exists"
+    [vm] = lab.listed()
+    assert [vm["uuid"]] == [each["uuid"] for each in answers if "error" not in each]
+
+
+def test_check_sees_an_image_that_changed_under_its_vms(lab: Lab, own_state: Path) -> None:
+    image = own_state / "tiny.raw"
+    image.write_bytes(bytes(1 << 20))
+    lab.ims.import_template(str(image), "changing")
+    try:
+        assert not [each for each in lab.ims.check() if each.subject == "template changing"]
+        [path] = lab.lab.pool_path.glob("ims-template-changing-*.raw")
+        with path.open("r+b") as file:
+            file.write(b"changed")
+        [finding] = [each for each in lab.ims.check() if each.subject == "template changing"]
+        assert not finding.ok
+    finally:
+        lab.ims.delete_template("changing")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 
 from ims_core import Carrier, Interface, Mark, State, Template, VMSpec
 from ims_kvm import KvmProvider
+from ims_kvm.access import _closed_to
 from ims_kvm.connection import choose_uri
 from ims_kvm.domain import build, cards_of
 from ims_kvm.mark import mark_element, mark_from, read_mark, read_storage, write_mark
@@ -190,3 +193,17 @@ def test_the_uri_is_the_configured_one_then_the_environments_then_what_is_reacha
     monkeypatch.delenv("LIBVIRT_DEFAULT_URI")
     monkeypatch.setattr("ims_kvm.connection.SYSTEM_SOCKETS", ("/nonexistent",))
     assert choose_uri("") == "qemu:///session"
+
+
+def test_a_directory_that_is_closed_to_qemu_s_user_is_found() -> None:
+    nobody = 64_055
+    with TemporaryDirectory(dir="/var/tmp") as name:  # whose parents are open to all
+        closed = Path(name)
+        inner = closed / "images"
+        inner.mkdir()
+        closed.chmod(0o755)
+        assert _closed_to(inner, nobody, nobody) is None
+        closed.chmod(0o750)
+        assert _closed_to(inner, nobody, nobody) == closed
+        assert _closed_to(inner, nobody, closed.stat().st_gid) is None
+        assert _closed_to(inner, 0, 0) is None
