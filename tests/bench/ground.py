@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from ims_core import Ims, Wait
 from tests.bench import tools
 from tests.labs import tiny_guest
+from tests.labs.commands import run
 from tests.labs.kvm.resources import names, virsh
 
 if TYPE_CHECKING:
@@ -113,11 +114,12 @@ def prepared(lab: KvmLab, directory: Path) -> Iterator[Ground]:
     try:
         options = ("--name", _TEMPLATE, "--layout", "nocloud", "--min-memory", str(MEMORY))
         ims("import-template", str(tiny_guest.build()), *options)
-        nothing = directory / "empty.raw"
-        nothing.write_bytes(bytes(EMPTY_BYTES))
-        ims("import-template", str(nothing), "--name", EMPTY, "--layout", "nocloud")
         image = next(volume for volume in _volumes() if volume.endswith(".qcow2"))
-        empty = next(volume for volume in _volumes() if volume.endswith(".raw"))
+        nothing = directory / "empty.qcow2"
+        run("qemu-img", "create", "-q", "-f", "qcow2", nothing, str(EMPTY_BYTES))
+        ims("import-template", str(nothing), "--name", EMPTY, "--layout", "nocloud")
+        others = (each for each in _volumes() if each != image)
+        empty = next(volume for volume in others if volume.endswith(".qcow2"))
         yield Ground(lab, directory, ims, kcli, image, empty, Path.cwd())
     finally:
         with shielded():

@@ -29,6 +29,7 @@ _COUNT = 100
 _MEMORY = 16 << 20
 _SHARE = Budget(0.05)
 _CREATES = 20
+_LESS_OFTEN = 5
 
 
 def hundred(ground: Ground, pairs: int) -> Iterator[Row]:
@@ -61,7 +62,9 @@ def hundred(ground: Ground, pairs: int) -> Iterator[Row]:
         return seconds
 
     try:
-        mine, other, plain = rounds((with_ims, with_kcli, with_virsh), max(1, pairs // 5))
+        mine, other, plain = rounds(
+            (with_ims, with_kcli, with_virsh), max(1, pairs // _LESS_OFTEN), warm_up=False
+        )
     finally:
         remove_vms()
     what = f"ims create-vm --count {_COUNT}, to running"

@@ -92,18 +92,21 @@ class Row:
         return [mine / other for mine, other in zip(self.ours, self.theirs, strict=True)]
 
 
-def rounds(sides: Sequence[Callable[[], float]], pairs: int) -> list[list[float]]:
+def rounds(
+    sides: Sequence[Callable[[], float]], pairs: int, *, warm_up: bool = True
+) -> list[list[float]]:
     """Run every side once in each round, after one round that does not count.
 
     Args:
         sides: Each does its work and returns the seconds it took.
         pairs: The number of rounds that count.
+        warm_up: Whether there is that round; for what takes minutes there is none.
 
     Returns:
         The seconds of each side, round by round.
     """
     taken: list[list[float]] = [[] for _ in sides]
-    for number in range(pairs + 1):
+    for number in range(0 if warm_up else 1, pairs + 1):
         for side, times in zip(sides, taken, strict=True):
             seconds = side()
             if number > 0:
