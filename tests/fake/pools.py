@@ -11,6 +11,12 @@ from ims_fake import FakeProvider
 if TYPE_CHECKING:
     from pathlib import Path
 
+NETWORK = """
+[networks.lab]
+network = "fake"
+cidr = "192.0.2.0/24"
+range = "192.0.2.8-192.0.2.{last}"
+"""
 TEMPLATE = "tiny"
 SIZE = 64 << 10
 
@@ -32,3 +38,10 @@ def add_foreign(directory: Path, name: str, state: str = "running") -> Path:
     path = directory / "domains" / f"{uuid4()}.json"
     path.write_text(json.dumps({"name": name, "state": state}))
     return path
+
+
+def add_network(folder: Path, *, last: int) -> Path:
+    """Have ``ims.toml`` give the addresses from 192.0.2.8 to 192.0.2.``last`` to guests."""
+    config = folder / "ims.toml"
+    config.write_text(config.read_text() + NETWORK.format(last=last))
+    return config

@@ -21,7 +21,7 @@ from ims_core import (
     Interface,
 )
 from ims_core.store import Outcome
-from tests.fake.pools import add_foreign, contents
+from tests.fake.pools import add_foreign, add_network, contents
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,13 +31,6 @@ if TYPE_CHECKING:
     from ims_core.service.handles import Handle
 
     Connect = Callable[..., Ims]
-
-NETWORK = """
-[networks.lab]
-network = "fake"
-cidr = "192.0.2.0/24"
-range = "192.0.2.8-192.0.2.{last}"
-"""
 
 
 def outcomes(ims: Ims) -> dict[str, Outcome]:
@@ -246,8 +239,7 @@ def test_a_lost_store_loses_no_vm_and_hands_out_no_address_twice(
     connect: Connect, own_state: Path
 ) -> None:
     ims = connect()
-    config = own_state / "ims.toml"
-    config.write_text(config.read_text() + NETWORK.format(last=12))
+    add_network(own_state, last=12)
     made = [Ims().create_vm(f"web{index}") for index in range(3)]
     addresses = {
         each.partition("=")[2] for vm in made if vm.mark for each in vm.mark.addresses.split()

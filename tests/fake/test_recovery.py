@@ -12,8 +12,7 @@ import pytest
 from ims_core import ConflictError, HypervisorError, Ims, NotFoundError, State
 from ims_core.store import Outcome
 from ims_core.store.sqlite import SqliteStore
-from tests.fake.pools import SIZE, TEMPLATE, add_foreign, contents
-from tests.fake.test_operations import NETWORK
+from tests.fake.pools import SIZE, TEMPLATE, add_foreign, add_network, contents
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,8 +143,7 @@ def test_a_running_vm_keeps_its_address_however_often_another_is_set(
     connect: Connect, own_state: Path
 ) -> None:
     connect()
-    config = own_state / "ims.toml"
-    config.write_text(config.read_text() + NETWORK.format(last=10))
+    config = add_network(own_state, last=10)
     broken = own_state / "broken.toml"
     broken.write_text(config.read_text().replace("[networks", 'fail = ["write-mark"]\n[networks'))
     with Ims() as ims:
@@ -171,8 +169,7 @@ def test_a_set_ip_that_was_cut_short_reserves_what_is_intended(
     connect: Connect, own_state: Path
 ) -> None:
     connect()
-    config = own_state / "ims.toml"
-    config.write_text(config.read_text() + NETWORK.format(last=10))
+    add_network(own_state, last=10)
     with Ims() as ims:
         ims.create_vm("web01", wait="defined")
         killed("set_addresses('web01', ['192.0.2.50'])", "provider", "set_addresses")
@@ -247,8 +244,7 @@ def test_addresses_kept_for_vms_of_another_store_that_are_gone_are_given_back(
     connect: Connect, own_state: Path
 ) -> None:
     connect()
-    config = own_state / "ims.toml"
-    config.write_text(config.read_text() + NETWORK.format(last=9))
+    add_network(own_state, last=9)
     with Ims() as ims, Ims(state=own_state / "another") as other:
         ims.create_vm("web01")
         other.create_vm("web02")
