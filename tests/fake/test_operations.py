@@ -263,11 +263,7 @@ def test_addresses_of_vms_that_others_removed_are_given_again_when_all_are_taken
     connect: Connect, own_state: Path, pool: Path
 ) -> None:
     connect()
-    config = own_state / "ims.toml"
-    network = (
-        '\n[networks.lab]\nnetwork = "fake"\ncidr = "192.0.2.0/24"\nrange = "192.0.2.8-192.0.2.9"\n'
-    )
-    config.write_text(config.read_text() + network)
+    add_network(own_state, last=9)
     with Ims() as ims:
         first = ims.create_vm("web1")
         ims.create_vm("web2")
