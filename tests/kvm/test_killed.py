@@ -26,7 +26,7 @@ NETWORK = """
 [networks.lab]
 network = "{network}"
 cidr = "192.168.177.0/24"
-range = "192.168.177.100-192.168.177.199"
+range = "192.168.177.64-192.168.177.99"  # beside what DHCP gives
 """
 
 
