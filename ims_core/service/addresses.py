@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from ipaddress import ip_address, ip_interface, ip_network
+from ipaddress import ip_address, ip_interface
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
@@ -19,7 +19,6 @@ from ims_core.store import Reservation
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ims_core.config import Network
     from ims_core.models import Interface, Mark
     from ims_core.service.session import Session
     from ims_core.store import Claim
@@ -51,10 +50,7 @@ def network_key(session: Session, pool: str, network: str) -> NetworkKey:
 
 def readdressed(card: Interface, addresses: Sequence[str]) -> Interface:
     """A card with other addresses; a gateway stays while it is in one of their networks."""
-    networks = [ip_interface(each).network for each in addresses if _is_prefixed(each)]
-    gateways = tuple(
-        each for each in card.gateways if any(ip_address(each) in net for net in networks)
-    )
+    gateways = _reachable(card.gateways, addresses)
     return replace(card, addresses=tuple(addresses), gateways=gateways)
 
 
@@ -73,7 +69,7 @@ def fill_in(session: Session, card: Interface) -> Interface:
     return replace(
         card,
         addresses=tuple(addresses),
-        gateways=card.gateways or _gateways(network, addresses),
+        gateways=card.gateways or _reachable(network.gateways, addresses),
         nameservers=card.nameservers or network.nameservers,
     )
 
@@ -126,8 +122,7 @@ def claim_of(session: Session, wanted: Iterable[Reservation]) -> Claim:
     def claim(taken: Sequence[Reservation]) -> list[Reservation]:
         holders = _holders(session, taken)
         for each in wanted:
-            key = (network_key(session, each.pool, each.network), each.address)
-            if key in holders:
+            if (key := _key(session, each)) in holders:
                 raise _taken(session, each.address, holders[key])
         return wanted
 
@@ -139,11 +134,7 @@ def claim_of_what_is_free(session: Session, wanted: Iterable[Reservation]) -> Cl
 
     def claim(taken: Sequence[Reservation]) -> list[Reservation]:
         holders = _holders(session, taken)
-        return [
-            each
-            for each in wanted
-            if (network_key(session, each.pool, each.network), each.address) not in holders
-        ]
+        return [each for each in wanted if _key(session, each) not in holders]
 
     return claim
 
@@ -192,18 +183,19 @@ def remember_unknown(session: Session) -> None:
     session.looked.set()
 
 
-def _gateways(network: Network, addresses: Sequence[str]) -> tuple[str, ...]:
-    """Those of the network's gateways that these addresses can reach."""
-    subnets = [ip_network(ip_interface(each).network) for each in addresses]
-    return tuple(
-        each for each in network.gateways if any(ip_address(each) in net for net in subnets)
-    )
+def _reachable(gateways: Sequence[str], addresses: Sequence[str]) -> tuple[str, ...]:
+    """The gateways that are in a network of one of the addresses."""
+    networks = [ip_interface(each).network for each in addresses if _is_prefixed(each)]
+    return tuple(each for each in gateways if any(ip_address(each) in net for net in networks))
+
+
+def _key(session: Session, each: Reservation) -> tuple[NetworkKey, str]:
+    """What two reservations have in common that cannot both be."""
+    return network_key(session, each.pool, each.network), each.address
 
 
 def _holders(session: Session, taken: Sequence[Reservation]) -> dict[tuple[NetworkKey, str], str]:
-    return {
-        (network_key(session, each.pool, each.network), each.address): each.vm for each in taken
-    }
+    return {_key(session, each): each.vm for each in taken}
 
 
 def _taken(session: Session, address: str, holder: str) -> ConflictError:

@@ -41,9 +41,8 @@ def check(session: Session, *, fix: bool) -> list[Finding]:
     found += _operations(session)
     # What the store knows is read first: a VM that is made meanwhile is not missed afterwards.
     intents = session.store.intents(session.pool.name)
-    ended = (Outcome.DONE, Outcome.FAILED)
     operations = session.store.operations(session.pool.name)
-    busy = {each.vm for each in operations if each.outcome not in ended}
+    busy = {each.vm for each in operations if not each.is_settled}
     vms = session.provider.inspect()
     found += _vms(session, vms, {each.uuid for each in intents}, busy)
     present = {vm.uuid for vm in vms}
@@ -69,7 +68,7 @@ def _operations(session: Session) -> Iterator[_Found]:
     """Operations that nobody is at work on any more."""
     for each in session.store.operations(session.pool.name):
         kept = each.outcome is Outcome.KEPT
-        if each.outcome in (Outcome.DONE, Outcome.FAILED) or _is_running(session, each.id):
+        if each.is_settled or _is_running(session, each.id):
             continue
         state = "failed, and its pieces were kept" if kept else "was cut short"
         finding = Finding(

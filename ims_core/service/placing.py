@@ -193,11 +193,8 @@ def _last(tried: dict[Candidate, ImsError]) -> ImsError:
     """The last failure, with those before in its details."""
     if not tried:
         return ConflictError("there is no host that the VM may be placed on", code="no-placement")
-    *before, error = tried.values()
-    places = list(tried)
-    error.details += tuple(
-        f"{_named(place)}: {each.message}" for place, each in zip(places, before, strict=False)
-    )
+    *before, (_, error) = tried.items()
+    error.details += tuple(f"{_named(place)}: {each.message}" for place, each in before)
     return error
 
 

@@ -86,7 +86,7 @@ def _recover(session: Session, operation: str, *, dry_run: bool, give_up: bool) 
         with session.store.lock(operation, seconds=0):
             # It may have ended before its lock was ours.
             record = session.store.operation(operation)
-            if record is None or not (record.is_open or record.outcome is Outcome.KEPT):
+            if record is None or record.is_settled:
                 return None
             return _end(session, record, dry_run=dry_run, give_up=give_up)
     except TimeoutError:

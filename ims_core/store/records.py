@@ -104,6 +104,11 @@ class Operation:
     resources: tuple[Resource, ...] = ()
 
     @property
+    def is_settled(self) -> bool:
+        """Whether nothing of it is left to be ended: not even pieces that were kept."""
+        return self.outcome in (Outcome.DONE, Outcome.FAILED)
+
+    @property
     def is_open(self) -> bool:
         """Whether it runs, was killed, or could not be undone."""
         return self.outcome in (Outcome.RUNNING, Outcome.UNFINISHED)
