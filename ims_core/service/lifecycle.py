@@ -46,7 +46,6 @@ __all__ = [
     "changing",
     "context_pending",
     "delete",
-    "held_while_running",
     "keep_promises",
     "pending_addresses",
     "set_addresses",
@@ -154,7 +153,7 @@ def keep_promises(session: Session, mark: Mark, wanted: Iterable[Reservation]) -
     session.store.save_mark(changed)
 
 
-def held_while_running(session: Session, vm: VM) -> list[Reservation]:
+def _held_while_running(session: Session, vm: VM) -> list[Reservation]:
     """What a VM has at least until it is off; nothing if it is."""
     if vm.state in OFF:
         return []
@@ -166,7 +165,7 @@ def _set(
     running: Running, vm: VM, mark: Mark, intent: Intent, cards: Sequence[Interface]
 ) -> Sequence[Interface]:
     session = running.session
-    before, held = held_by(session, vm.uuid), held_while_running(session, vm)
+    before, held = held_by(session, vm.uuid), _held_while_running(session, vm)
     wanted = reservations(session, vm.uuid, cards)
     running.aim(promised(wanted))
     session.store.reserve(vm.uuid, claim_of(session, [*wanted, *held]))

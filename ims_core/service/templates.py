@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ims_core.service.waiting import Deadline
     from ims_core.spi import Progress
 
-__all__ = ["delete_template", "import_template", "undo_import"]
+__all__ = ["delete_template", "import_template"]
 
 
 def import_template(
@@ -84,7 +84,7 @@ def import_template(
         min_memory=min_memory,
         source=public_url(source) if "://" in source else source,
     )
-    with recorded(session, Kind.IMPORT, name, undo=undo_import) as running:
+    with recorded(session, Kind.IMPORT, name, undo=_undo_import) as running:
         progress = _percent(Phase.UPLOAD, name, running.session.tell, deadline)
         template = replace(template, operation=running.journal.operation)
         provider.import_template(image, template, running.journal, progress)
@@ -94,7 +94,7 @@ def import_template(
     return template
 
 
-def undo_import(running: Running, error: BaseException) -> Outcome:
+def _undo_import(running: Running, error: BaseException) -> Outcome:
     """Leave nothing of a template that is not to be."""
     session = running.session
     session.report(Event(Phase.ROLL_BACK, "removing what was made of the template"))
