@@ -11,18 +11,16 @@ Building it takes root, debootstrap and some minutes.
 from __future__ import annotations
 
 import os
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.labs import LabError, LabUnavailableError, bios_disk, cache, packages
+from tests.labs import LabError, LabUnavailableError, bios_disk, cache, debian, packages
 from tests.labs.commands import progress, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SUITE = "bookworm"
 MEMORY = 1 << 30  # bytes
 DEFAULT_USER = "debian"  # whom Debian's cloud.cfg gives the keys
 
@@ -31,47 +29,24 @@ _PACKAGES = (
     *("systemd-sysv", "udev", "dbus", "kmod", "netbase", "ifupdown", "isc-dhcp-client", "iproute2"),
     *("openssh-server", "sudo", "locales", "cloud-init", "linux-image-cloud-amd64"),
 )
-# What an initramfs needs here; with all drivers in it the boot takes half a minute more. cloud-init
-# looks for its medium so early that the drives must be there already, as they are with all drivers.
+# What an initramfs needs here. cloud-init looks for its medium so early that the drives must be there
+# already, as they are with all drivers.
 _MODULES = ("virtio_pci", "virtio_blk", "virtio_scsi", "sr_mod", "isofs", "vfat", "ext4")
-_TIMERS = ("apt-daily", "apt-daily-upgrade", "dpkg-db-backup", "e2scrub_all", "fstrim")
 _KERNEL_LINE = "root=LABEL=cloud-guest ro console=tty0 console=ttyS0 quiet"
 _BOOT_SIZE = 63 << 20
 _ROOT_SIZE = "1400M"
-# In a mount namespace of its own, so that no mount outlives it, however it ends.
-_IN_CHROOT = """
-set -e
-mount --bind "$1" "$1"
-mount -t proc proc "$1/proc"
-mount -t devtmpfs dev "$1/dev" 2>/dev/null || mount --bind /dev "$1/dev"
-exec chroot "$1" sh -euc "$2"
-"""
-_INSTALL = f"""
-export DEBIAN_FRONTEND=noninteractive
-printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d
-chmod 755 /usr/sbin/policy-rc.d
-mkdir -p /etc/initramfs-tools/conf.d
-echo MODULES=list >/etc/initramfs-tools/conf.d/ims-lab
-apt-get -q update
-apt-get -q install -y --no-install-recommends initramfs-tools
-printf '%s\\n' {" ".join(_MODULES)} >>/etc/initramfs-tools/modules
-apt-get -q install -y --no-install-recommends {" ".join(_PACKAGES)}
+_SETTLE = """
 echo 'en_US.UTF-8 UTF-8' >/etc/locale.gen # cloud-init's default, which it would make itself
 locale-gen
 update-locale LANG=en_US.UTF-8
-for timer in {" ".join(_TIMERS)}; do systemctl mask "$timer.timer"; done
 echo 'LABEL=cloud-guest / ext4 defaults 0 0' >/etc/fstab
-rm -f /usr/sbin/policy-rc.d /etc/hostname /etc/machine-id /etc/ssh/ssh_host_*
-: >/etc/machine-id
-apt-get clean
-rm -rf /var/lib/apt/lists/*
 """
 
 
 def build() -> Path:
     """Return the path of the image, a qcow2; build it if anything changed. Do not write to it."""
     packages.require("cloud-guest")
-    entry_key = cache.key(SUITE, Path(__file__), _HERE / "bios_disk.py")
+    entry_key = cache.key(Path(__file__), _HERE / "debian.py", _HERE / "bios_disk.py")
     return cache.entry("cloud-guest", entry_key, _build) / "debian.qcow2"
 
 
@@ -80,25 +55,13 @@ def _build(work: Path) -> None:
         raise LabUnavailableError("the cloud guest is built as root; run: sudo make test")
     tree, root, boot, raw = (work / name for name in ("tree", "root.img", "boot.img", "raw"))
     progress("cloud guest: installing a Debian, which takes some minutes")
-    run("debootstrap", "--variant=minbase", SUITE, tree, _mirror())
-    run(
-        "unshare",
-        "--mount",
-        "--propagation",
-        "private",
-        "sh",
-        "-c",
-        _IN_CHROOT,
-        "sh",
-        tree,
-        _INSTALL,
-    )
+    debian.install(tree, _PACKAGES, _MODULES, _SETTLE)
     progress("cloud guest: building its disk")
     config = work / "syslinux.cfg"
     config.write_text(bios_disk.syslinux_config(_KERNEL_LINE))
     files = {
-        "vmlinuz": _only(tree / "boot", "vmlinuz-*"),
-        "initrd": _only(tree / "boot", "initrd.img-*"),
+        "vmlinuz": debian.newest(tree / "boot", "vmlinuz-*"),
+        "initrd": debian.newest(tree / "boot", "initrd.img-*"),
         config.name: config,
     }
     bios_disk.boot_partition(boot, _BOOT_SIZE, files)
@@ -106,24 +69,6 @@ def _build(work: Path) -> None:
     bios_disk.write_disk(raw, [boot, root])
     run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, work / "debian.qcow2")
     run("rm", "-rf", tree, root, boot, raw, config)
-
-
-def _only(directory: Path, pattern: str) -> Path:
-    found = sorted(directory.glob(pattern))
-    if not found:
-        raise LabError(f"cloud guest: there is no {pattern} in its /boot")
-    return found[-1]
-
-
-def _mirror() -> str:
-    """The mirror that this machine's own apt takes Debian from."""
-    sources = [*Path("/etc/apt").glob("sources.list"), *Path("/etc/apt/sources.list.d").glob("*")]
-    for path in sorted(sources):
-        text = path.read_text(encoding="utf-8", errors="replace")
-        for line in re.findall(r"^(?:URIs:|deb(?: \[.*?\])?)[ \t]+(\S+)", text, re.MULTILINE):
-            if re.search(r"/debian/?$", line):
-                return str(line)
-    raise LabUnavailableError("apt's sources name no mirror of Debian")
 
 
 def main(arguments: Sequence[str]) -> int:

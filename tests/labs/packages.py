@@ -62,6 +62,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
         "openssh-server",
         "qemu-system-x86",
     ),
+    "xen": (*GUEST, "debootstrap", "openssh-client", "qemu-system-x86"),
 }
 
 

@@ -1,0 +1,89 @@
+"""The disk of a dom0: Debian with Xen from its packages, and an SSH server.
+
+Building takes root and some minutes; it needs no network but the package mirror.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+from pathlib import Path
+
+from tests.labs import LabUnavailableError, cache, debian, packages
+from tests.labs.commands import progress, run
+
+__all__ = ["ADDRESS", "BRIDGE", "build"]
+
+#: dom0's own address on QEMU's user network, and the bridge that it stands on with the guests.
+ADDRESS = "10.0.2.15"
+BRIDGE = "xenbr0"
+
+_HERE = Path(__file__).parent
+_PACKAGES = (
+    *("systemd-sysv", "udev", "kmod", "iproute2", "ifupdown", "bridge-utils", "openssh-server"),
+    *("linux-image-amd64", "xen-system-amd64", "qemu-system-xen", "qemu-utils", "python3"),
+)
+_MODULES = ("ext4", "ata_piix", "sd_mod", "e1000")
+_INTERFACES = f"""\
+auto lo
+iface lo inet loopback
+
+iface eth0 inet manual
+
+auto {BRIDGE}
+iface {BRIDGE} inet static
+    address {ADDRESS}/24
+    gateway 10.0.2.2
+    bridge_ports eth0
+    bridge_stp off
+    bridge_fd 0
+"""
+_SETTLE = f"""
+cat >/etc/network/interfaces <<'END'
+{_INTERFACES}END
+printf '%s\\n' xen-blkback xen-netback xen-gntdev xen-evtchn loop >/etc/modules
+echo '/dev/sda / ext4 defaults,noatime 0 0' >/etc/fstab
+echo 'XENCONSOLED_TRACE=guest' >>/etc/default/xen # what guests print is kept
+mkdir -p -m 700 /root/.ssh
+systemctl enable ssh networking
+# Nobody looks at them here, and each costs a second of the boot.
+systemctl mask xendomains.service getty@tty1.service systemd-timesyncd.service
+"""
+_ROOT_SIZE = "4G"
+
+
+def build() -> Path:
+    """Return a directory with what boots a dom0, and with the keys to it.
+
+    ``dom0.qcow2`` (do not write to it), ``xen``, ``vmlinuz``, ``initrd``; ``id`` is the private key
+    that root's account takes, ``host.pub`` the line of the server's own key.
+    """
+    packages.require("xen")
+    entry_key = cache.key(Path(__file__), _HERE.parent / "debian.py")
+    return cache.entry("xen-dom0", entry_key, _build)
+
+
+def _build(work: Path) -> None:
+    if os.geteuid() != 0:
+        raise LabUnavailableError("the Xen lab is built as root; run: sudo make test")
+    tree, raw = work / "tree", work / "raw"
+    progress("Xen lab: installing a dom0, which takes some minutes")
+    debian.install(tree, _PACKAGES, _MODULES, _SETTLE)
+    progress("Xen lab: building its disk")
+    _give_keys(work, tree)
+    (work / "xen").write_bytes(gzip.decompress(debian.newest(tree / "boot", "xen-*.gz").read_bytes()))
+    for name, pattern in (("vmlinuz", "vmlinuz-*"), ("initrd", "initrd.img-*")):
+        debian.newest(tree / "boot", pattern).rename(work / name)
+    run("mke2fs", "-q", "-t", "ext4", "-d", tree, raw, _ROOT_SIZE)
+    run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, work / "dom0.qcow2")
+    run("rm", "-rf", tree, raw)
+
+
+def _give_keys(work: Path, tree: Path) -> None:
+    make = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "")
+    run(*make, "-C", "ims-lab", "-f", work / "id")
+    (tree / "root/.ssh/authorized_keys").write_bytes((work / "id.pub").read_bytes())
+    run(*make, "-C", "dom0", "-f", tree / "etc/ssh/ssh_host_ed25519_key")
+    (work / "host.pub").write_bytes((tree / "etc/ssh/ssh_host_ed25519_key.pub").read_bytes())
+    (tree / "etc/hostname").write_text("dom0\n")
+    (tree / "etc/hosts").write_text("127.0.0.1 localhost\n127.0.1.1 dom0\n")
