@@ -29,8 +29,8 @@ _PACKAGES = (
     *("systemd-sysv", "udev", "dbus", "kmod", "netbase", "ifupdown", "isc-dhcp-client", "iproute2"),
     *("openssh-server", "sudo", "locales", "cloud-init", "linux-image-cloud-amd64"),
 )
-# What an initramfs needs here. cloud-init looks for its medium so early that the drives must be there
-# already, as they are with all drivers.
+# What an initramfs needs here. cloud-init looks for its medium so early that the drives must be
+# there already, as they are with all drivers.
 _MODULES = ("virtio_pci", "virtio_blk", "virtio_scsi", "sr_mod", "isofs", "vfat", "ext4")
 _KERNEL_LINE = "root=LABEL=cloud-guest ro console=tty0 console=ttyS0 quiet"
 _BOOT_SIZE = 63 << 20

@@ -28,6 +28,7 @@ GUEST = (
     "qemu-utils",
     "syslinux",
     "syslinux-common",
+    "xenstore-utils",
     "zstd",
 )
 #: What builds the stock guest with cloud-init.

@@ -12,6 +12,7 @@ it.
 from __future__ import annotations
 
 import gzip
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -37,7 +38,7 @@ _BUILDERS = tuple(
     _HERE / name for name in ("tiny_guest.py", "newc.py", "kernel.py", "bios_disk.py")
 )
 # What gets into the image, or makes it; others of the packages only carry the work out.
-_TOOLS = ("busybox-static", "e2fsprogs", "qemu-utils", *bios_disk.TOOLS)
+_TOOLS = ("busybox-static", "e2fsprogs", "qemu-utils", "xenstore-utils", *bios_disk.TOOLS)
 
 _PARTITION_SIZE = 31 * 1024 * 1024
 _STATE_SIZE = "12M"
@@ -126,6 +127,7 @@ def _initramfs(boot: Path) -> bytes:
     archive.file("bin/busybox", Path(busybox).read_bytes(), 0o755)
     for place in run(busybox, "--list-full").split():
         archive.link(place, "/bin/busybox")
+    _add_xenstore(archive)
     # Debian's busybox lacks these; one script stands in for them.
     for name in ("addgroup", "chpasswd"):
         archive.link(f"usr/sbin/{name}", "adduser")
@@ -133,6 +135,14 @@ def _initramfs(boot: Path) -> bytes:
     # script nobody brings the interface up, and then not even -n makes it give up.
     archive.link("etc/udhcpc/default.script", "/usr/share/udhcpc/default.script")
     return archive.finish()
+
+
+def _add_xenstore(archive: Archive) -> None:
+    """How a guest of Xen reads its context and answers: Debian's own programs, and their libraries."""
+    programs = [Path("/usr/bin", name) for name in ("xenstore-read", "xenstore-write")]
+    libraries = re.findall(r"(/\S+) \(0x", run("ldd", *programs))
+    for path in [*programs, *(Path(each) for each in sorted(set(libraries)))]:
+        archive.file(str(path).lstrip("/"), path.read_bytes(), 0o755)
 
 
 def _mode(name: str) -> int:

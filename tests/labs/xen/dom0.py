@@ -71,7 +71,8 @@ def _build(work: Path) -> None:
     debian.install(tree, _PACKAGES, _MODULES, _SETTLE)
     progress("Xen lab: building its disk")
     _give_keys(work, tree)
-    (work / "xen").write_bytes(gzip.decompress(debian.newest(tree / "boot", "xen-*.gz").read_bytes()))
+    hypervisor = debian.newest(tree / "boot", "xen-*.gz")
+    (work / "xen").write_bytes(gzip.decompress(hypervisor.read_bytes()))
     for name, pattern in (("vmlinuz", "vmlinuz-*"), ("initrd", "initrd.img-*")):
         debian.newest(tree / "boot", pattern).rename(work / name)
     run("mke2fs", "-q", "-t", "ext4", "-d", tree, raw, _ROOT_SIZE)
