@@ -57,7 +57,7 @@ _TOKEN = re.compile(
 )
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _NUMBER = re.compile(
-    r"(?:(?P<hex>0[xX][0-9A-Fa-f]{1,16})|(?P<octal>0[0-7]{0,22})|(?P<decimal>[1-9][0-9]{0,18}))[lL]?"
+    r"(?:(?P<hex>0[xX][0-9A-Fa-f]+)|(?P<octal>0[0-7]*)|(?P<decimal>[1-9][0-9]{0,18}))[lL]?"
 )
 _BASES = {"hex": 16, "octal": 8, "decimal": 10}
 _TRUTHS = {"True": 1, "False": 0}
