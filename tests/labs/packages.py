@@ -47,7 +47,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     ),
     "judges": (
         *("cloud-image-utils", "dash", "dosfstools", "e2fsprogs", "genisoimage", "mtools"),
-        *("openssl", "shellcheck", "util-linux", "xorriso"),
+        *("libxen-dev", "openssl", "shellcheck", "util-linux", "xorriso"),
     ),
     "guest": GUEST,
     "cloud-guest": CLOUD_GUEST,
