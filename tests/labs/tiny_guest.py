@@ -138,7 +138,7 @@ def _initramfs(boot: Path) -> bytes:
 
 
 def _add_xenstore(archive: Archive) -> None:
-    """How a guest of Xen reads its context and answers: Debian's own programs, and their libraries."""
+    """How a guest of Xen reads its context and answers: Debian's programs, with libraries."""
     programs = [Path("/usr/bin", name) for name in ("xenstore-read", "xenstore-write")]
     libraries = re.findall(r"(/\S+) \(0x", run("ldd", *programs))
     for path in [*programs, *(Path(each) for each in sorted(set(libraries)))]:

@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.labs import LabError, cache
+from tests.labs import cache
 from tests.labs.commands import run
 from tests.labs.processes import Process, end, spawn, wait_until
 from tests.labs.xen import dom0
