@@ -7,10 +7,12 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from ims_core.errors import UnavailableError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Clock", "watched"]
+__all__ = ["Clock", "no_answer", "watched"]
 
 _GRACE = 1.0
 
@@ -67,3 +69,12 @@ def watched(clock: Clock, cut: Callable[[], None]) -> Iterator[None]:
     finally:
         ended.set()
         watcher.join()
+
+
+def no_answer(endpoint: str) -> UnavailableError:
+    """The error for a script that took longer than it may."""
+    return UnavailableError(
+        f"{endpoint}: a script did not end in time; what it did is not known",
+        code="no-answer",
+        hint="is the dom0 overloaded, or does its storage hang?",
+    )

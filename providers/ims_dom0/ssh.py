@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from ims_core.errors import UnavailableError
-from ims_dom0.patience import Clock
+from ims_dom0.patience import Clock, no_answer
 from ims_dom0.quoting import command_line
-from ims_dom0.ssh_call import Call, NotStartedError, RefusedError, no_answer, pieces, pieces_of
+from ims_dom0.ssh_call import Call, NotStartedError, RefusedError
 from ims_dom0.ssh_config import look_up
 from ims_dom0.ssh_connection import connect
+from ims_dom0.stdin import pieces, pieces_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

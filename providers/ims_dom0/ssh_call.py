@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from paramiko import ChannelException, SSHException
 
-from ims_core.errors import InvalidError, UnavailableError
+from ims_core.errors import UnavailableError
 from ims_dom0.gathered import Gathered
-from ims_dom0.patience import Clock, watched
+from ims_dom0.patience import no_answer, watched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from paramiko import Channel
 
-    from ims_core.spi import Progress
+    from ims_dom0.patience import Clock
     from ims_dom0.shell import Answer
     from ims_dom0.ssh_connection import Connection
 
-__all__ = ["Call", "NotStartedError", "RefusedError", "no_answer", "pieces", "pieces_of"]
+__all__ = ["Call", "NotStartedError", "RefusedError"]
 
-_PIECE = 32 * 2**10
+_MOMENT = 0.5
 _READ = 64 * 2**10
 _GONE = (SSHException, EOFError, OSError)
 
@@ -34,41 +34,6 @@ class RefusedError(Exception):
 
 class NotStartedError(Exception):
     """The connection turned out to be lost before anything was started."""
-
-
-def no_answer(endpoint: str) -> UnavailableError:
-    """The error for a script that took longer than it may."""
-    return UnavailableError(
-        f"{endpoint}: a script did not end in time; what it did is not known",
-        code="no-answer",
-        hint="is the dom0 overloaded, or does its storage hang?",
-    )
-
-
-def pieces(data: bytes) -> Iterator[bytes]:
-    """All of it, in pieces that fit a packet."""
-    view = memoryview(data)
-    return (bytes(view[start : start + _PIECE]) for start in range(0, len(data), _PIECE))
-
-
-def pieces_of(source: BinaryIO, size: int, progress: Progress) -> Iterator[bytes]:
-    """The next ``size`` bytes of a file; tells after each piece that it was taken.
-
-    Raises:
-        InvalidError: ``file-too-short``.
-    """
-    done = 0
-    while done < size:
-        piece = source.read(min(_READ, size - done))
-        if not piece:
-            raise InvalidError(
-                f"a file ended after {done} of {size} bytes while it was sent",
-                code="file-too-short",
-                hint="does another program write to it?",
-            )
-        yield piece
-        done += len(piece)
-        progress(done, size)
 
 
 class _Bell(threading.Event):
@@ -202,6 +167,3 @@ class Call:
             code="connection-lost",
             hint="is the dom0 up, and its network?",
         )
-
-
-_MOMENT = 0.5
