@@ -75,7 +75,7 @@ def running_sshd(directory: Path, *options: str, port: int = 0) -> Iterator[Sshd
     def command(port: int) -> list[str]:
         server = Sshd(directory, port)
         _write_files(server, options)
-        return [SSHD, "-D", "-e", "-f", str(directory / "sshd_config")]
+        return [SSHD, "-D", "-E", str(directory / "sshd.log"), "-f", str(directory / "sshd_config")]
 
     with listening_on(command, port=port) as listening:
         yield Sshd(directory, listening)

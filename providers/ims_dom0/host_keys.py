@@ -72,9 +72,13 @@ class HostKeys:
         """Whether its fingerprint was given by hand."""
         return bool(self._pinned)
 
+    def revokes(self, key: bytes) -> bool:
+        """Whether nobody may have this key any more."""
+        return key in self._revoked
+
     def accepts(self, key: bytes) -> bool:
         """Whether a server with this key is the right one."""
-        if key in self._revoked:
+        if self.revokes(key):
             return False
         if self._pinned:
             return hmac.compare_digest(fingerprint(key), self._pinned)
@@ -88,7 +92,7 @@ class HostKeys:
             key: ``None`` if it has no key of any type that is known.
         """
         name, shown = self._host.known_as, f"{kind} {fingerprint(key)}" if key else ""
-        if key is not None and key in self._revoked:
+        if key is not None and self.revokes(key):
             return AccessDeniedError(
                 f"the host key of {name} is revoked in {self._revoked[key].place}: {shown}",
                 code="host-key-revoked",

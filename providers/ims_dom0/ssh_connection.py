@@ -173,7 +173,7 @@ def _verified(
                 _give_up(transport, proxy)
         if right:
             return Connection(transport, through, proxy)
-        if not keys.pinned:
+        if not keys.pinned or keys.revokes(key):
             raise keys.refuse(kind, key)
         tried.add(kind)
 
@@ -188,9 +188,9 @@ def _give_up(transport: Transport | None, proxy: ProxyProcess | None) -> None:
 def _end_transport(transport: Transport) -> None:
     transport.close()
     transport.sock.close()  # close() leaves it alone in a transport that was never active
-    transport.packetizer.complete_handshake()  # or its timer would go on
     if transport.ident is not None:
         transport.join(_END)
+    transport.packetizer.complete_handshake()  # or its timer, which that thread starts, would go on
 
 
 def _transport(line: socket.socket | Channel) -> Transport:
