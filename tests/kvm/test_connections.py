@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,9 +15,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.kvm.conftest import BOOT_SECONDS, TEMPLATE, write_config
+from tests.sshd import running_sshd
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from tests.kvm.conftest import Lab
     from tests.labs.kvm import KvmLab
@@ -135,53 +134,10 @@ def remove_pool(name: str, path: Path) -> None:
 
 
 @contextmanager
-def listening_on(command: Callable[[int], list[str]]) -> Iterator[int]:
-    """Run a server on a free port of this machine, from the moment it accepts connections."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    server = subprocess.Popen(command(port), stderr=subprocess.PIPE)
-    try:
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                if server.poll() is not None or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
-        yield port
-    finally:
-        server.terminate()
-        server.communicate(timeout=10)
-
-
-@contextmanager
 def ssh_server(directory: Path) -> Iterator[Path]:
-    """A real sshd on this machine, and a script that is ``ssh`` with its known host and key."""
-    for name in ("host", "user"):
-        subprocess.run(
-            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(directory / name)], check=True
-        )
-    authorized = directory / "authorized_keys"
-    authorized.write_text((directory / "user.pub").read_text())
-    Path("/run/sshd").mkdir(exist_ok=True)
-    with listening_on(
-        lambda port: [
-            *("/usr/sbin/sshd", "-D", "-e", "-f", "/dev/null", "-h", str(directory / "host")),
-            *("-p", str(port), "-o", "ListenAddress=127.0.0.1", "-o", "StrictModes=no"),
-            *("-o", f"AuthorizedKeysFile={authorized}", "-o", "UsePAM=no", "-o", "PidFile=none"),
-            *("-o", "PermitRootLogin=prohibit-password"),
-        ]
-    ) as port:
-        known = directory / "known_hosts"
-        known.write_text(f"[127.0.0.1]:{port} {(directory / 'host.pub').read_text()}")
-        config = directory / "ssh_config"
-        config.write_text(
-            f"Host lab\n HostName 127.0.0.1\n Port {port}\n IdentityFile {directory / 'user'}\n"
-            f" IdentitiesOnly yes\n UserKnownHostsFile {known}\n StrictHostKeyChecking yes\n"
-        )
+    """A script that is ``ssh`` to a server of its own, called ``lab``."""
+    with running_sshd(directory) as server:
         script = directory / "ssh"
-        script.write_text(f'#!/bin/sh\nexec ssh -F "{config}" "$@"\n')
+        script.write_text(f'#!/bin/sh\nexec ssh -F "{server.config}" "$@"\n')
         script.chmod(0o700)
         yield script

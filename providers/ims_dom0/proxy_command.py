@@ -1,0 +1,68 @@
+"""A ``ProxyCommand``: a process that an SSH connection talks through."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import threading
+from contextlib import suppress
+
+from ims_dom0.gathered import plain
+
+__all__ = ["ProxyProcess"]
+
+_PATIENCE = 2.0
+_KEPT = 2000
+
+
+class ProxyProcess:
+    """The process, and our end of the socket that is its standard input and output."""
+
+    def __init__(self, command: str) -> None:
+        """Start it by ``sh``, in a session of its own."""
+        self.socket, theirs = socket.socketpair()
+        try:
+            self._process = subprocess.Popen(
+                ["sh", "-c", command],
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+            )
+        except BaseException:
+            self.socket.close()
+            raise
+        finally:
+            theirs.close()
+        self._complaint = b""
+        self._listener = threading.Thread(target=self._listen, name="ims-ssh-proxy", daemon=True)
+        self._listener.start()
+
+    def complaint(self) -> str:
+        """The end of what it wrote to standard error."""
+        self._listener.join(_PATIENCE if self._process.poll() is not None else 0)
+        return plain(self._complaint).strip()
+
+    def close(self) -> None:
+        """End it, and what it started in its session. Idempotent."""
+        self.socket.close()
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self._process.poll() is not None and number == signal.SIGTERM:
+                continue
+            # Until it was waited for its id, and so that of its group, cannot be anybody else's.
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_PATIENCE)
+                break
+        self._listener.join(_PATIENCE)
+
+    def _listen(self) -> None:
+        stream = self._process.stderr
+        if stream is None:
+            return
+        with stream:
+            while piece := os.read(stream.fileno(), _KEPT):
+                self._complaint = (self._complaint + piece)[-_KEPT:]
