@@ -287,6 +287,11 @@ class Template:
         min_memory: Bytes; 0 when the template does not say.
         source: Where it was imported from, for people.
         operation: Id of the operation that imported it; part of the name of what it made.
+        boot: How its VMs boot, one of the provider's ``boot_methods``; empty for its first.
+        kernel: ``sha256:`` digest of the kernel that the hypervisor loads; empty where the image
+            boots by itself. The file lies beside the image, as does the next.
+        ramdisk: The same of the kernel's initial ramdisk; empty when it has none.
+        cmdline: The kernel's command line.
     """
 
     name: str
@@ -299,6 +304,10 @@ class Template:
     min_memory: int = 0
     source: str = ""
     operation: str = ""
+    boot: str = ""
+    kernel: str = ""
+    ramdisk: str = ""
+    cmdline: str = ""
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -510,12 +519,15 @@ class Features:
         template_formats: Image formats it can make VMs from.
         address_sources: Where it can learn a guest's addresses.
         receipts: Whether a guest can answer it.
+        boot_methods: The words for ``Template.boot``, the usual one first; none where images boot
+            in one way only, and then no kernel can be given either.
     """
 
     carriers: Mapping[Carrier, CarrierLimits] = field(default_factory=dict)
     template_formats: tuple[str, ...] = ()
     address_sources: tuple[str, ...] = ()
     receipts: bool = False
+    boot_methods: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -333,11 +333,15 @@ class TemplateStore(Protocol):
         """Bytes left for images; None when that cannot be known."""
 
     def import_template(
-        self, image: Path, template: Template, undo: UndoLog, progress: Progress
+        self, files: Mapping[str, Path], template: Template, undo: UndoLog, progress: Progress
     ) -> None:
         """Put a checked image into the pool under a temporary name, and publish it as last step.
 
-        The template's ``operation`` is that of the undo log.
+        Args:
+            files: ``image``, and ``kernel`` and ``ramdisk`` where the template has them.
+            template: Its ``operation`` is that of the undo log.
+            undo: Told before anything is made.
+            progress: Told how much of the image is there.
 
         Raises:
             ConflictError: ``template-exists``.

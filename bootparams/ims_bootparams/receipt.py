@@ -13,11 +13,17 @@ The answer is text; everything around it, and unknown lines within it, is ignore
 
 from __future__ import annotations
 
+import binascii
 import re
+from base64 import b64decode
+from typing import TYPE_CHECKING
 
 from ims_core.models import Address, ItemResult, Receipt
 
-__all__ = ["MAX_ITEMS", "RECEIPT_BYTES", "parse_receipt"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["MAX_ITEMS", "RECEIPT_BYTES", "parse_receipt", "receipt_of_values"]
 
 MAX_ITEMS = 500
 """Items that a context may have in all: users, files, scripts and interfaces together."""
@@ -58,6 +64,22 @@ def parse_receipt(data: bytes) -> Receipt | None:
         elif block is not None:
             block.append(line)
     return receipt
+
+
+def receipt_of_values(values: Mapping[str, str]) -> Receipt | None:
+    """The receipt that a guest gave as keys and values: ``format``, ``chunks`` and ``chunk/NNNN``.
+
+    Args:
+        values: By key, below whatever prefix the provider chose; they are as hostile as the guest.
+    """
+    count = values.get("chunks", "")
+    if values.get("format") != "1" or not (count.isascii() and count.isdecimal()):
+        return None
+    names = [f"chunk/{number:04}" for number in range(min(int(count[:5]), len(values)))]
+    try:
+        return parse_receipt(b64decode("".join(values.get(each, "") for each in names)))
+    except (binascii.Error, ValueError):
+        return None
 
 
 def _parse_block(lines: list[str]) -> Receipt | None:

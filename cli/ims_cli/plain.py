@@ -139,6 +139,10 @@ def template_data(template: Template) -> Data:
         "min_memory_bytes": template.min_memory or None,
         "default_user": template.default_user or None,
         "source": template.source or None,
+        "boot": template.boot or None,
+        "kernel": template.kernel or None,
+        "ramdisk": template.ramdisk or None,
+        "cmdline": template.cmdline or None,
     }
 
 

@@ -435,6 +435,10 @@ class Ims:
         layout: str = "nocloud",
         default_user: str = "",
         min_memory: int = 0,
+        boot: str = "",
+        kernel: str = "",
+        ramdisk: str = "",
+        cmdline: str = "",
         timeout: float = 3600.0,
     ) -> Template:
         """Bring a qcow2 or raw image, a file or an https URL, into a pool as a template.
@@ -449,9 +453,13 @@ class Ims:
             layout: The context layout its guests understand.
             default_user: Whom ``Context.ssh_keys`` belong to in its guests.
             min_memory: Bytes that its guests need.
+            boot: How its VMs boot, one of the provider's ``Features.boot_methods``.
+            kernel: Path of a kernel for hypervisors that load it themselves.
+            ramdisk: Path of that kernel's initial ramdisk.
+            cmdline: That kernel's command line.
             timeout: Seconds for all of it.
         """
-        from ims_core.service.templates import import_template  # noqa: PLC0415 - ssl, http, …
+        from ims_core.service.templates import Boot, import_template  # noqa: PLC0415 - ssl, …
 
         return import_template(
             self.session(provider=provider, pool=pool),
@@ -463,6 +471,7 @@ class Ims:
             layout=layout,
             default_user=default_user,
             min_memory=min_memory,
+            boot=Boot(boot, kernel, ramdisk, cmdline),
             deadline=Deadline(timeout),
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,9 +21,22 @@ if TYPE_CHECKING:
     from ims_core.service.operations import Running
     from ims_core.service.session import Session
     from ims_core.service.waiting import Deadline
+    from ims_core.models import Features
     from ims_core.spi import Progress
 
-__all__ = ["delete_template", "import_template"]
+__all__ = ["Boot", "delete_template", "import_template"]
+
+_LONGEST_CMDLINE = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """How a template's VMs boot, as the caller gave it; the files are paths."""
+
+    method: str = ""
+    kernel: str = ""
+    ramdisk: str = ""
+    cmdline: str = ""
 
 
 def import_template(
@@ -37,6 +50,7 @@ def import_template(
     layout: str,
     default_user: str,
     min_memory: int,
+    boot: Boot,
     deadline: Deadline,
 ) -> Template:
     """Bring an image into a pool as a template.
@@ -49,6 +63,7 @@ def import_template(
     provider = require(session.provider, TemplateStore)
     check_name("template", name)
     load_layout(layout)
+    parts = _boot_files(boot, session.provider.features)
     if provider.find_template(name):
         raise ConflictError(
             f"there is a template {name!r} in pool {session.pool.name!r} already",
@@ -83,11 +98,15 @@ def import_template(
         default_user=default_user,
         min_memory=min_memory,
         source=public_url(source) if "://" in source else source,
+        boot=boot.method,
+        cmdline=boot.cmdline,
+        **{role: file_digest(path) for role, path in parts.items()},
     )
     with recorded(session, Kind.IMPORT, name, undo=_undo_import) as running:
         progress = _percent(Phase.UPLOAD, name, running.session.tell, deadline)
         template = replace(template, operation=running.journal.operation)
-        provider.import_template(image, template, running.journal, progress)
+        files = {"image": image, **parts}
+        provider.import_template(files, template, running.journal, progress)
     if "://" in source:
         image.unlink(missing_ok=True)  # it is in the pool; what is kept serves only to resume
     session.report(Event(Phase.DONE, f"template {name} ({template.format}, {digest})"))
@@ -144,6 +163,48 @@ def _obtain(source: str, cache: Path, sha256: str, deadline: Deadline, tell: Lis
             hint="give the path of a qcow2 or raw file, or an https:// URL",
         )
     return image
+
+
+def _boot_files(boot: Boot, features: Features) -> dict[str, Path]:
+    """The kernel and the ramdisk by their roles, if the provider has a use for them.
+
+    Raises:
+        UnsupportedError: ``boot-impossible``.
+        InvalidError: What was given does not belong together, or is no file.
+    """
+    methods = features.boot_methods
+    if boot != Boot() and not methods:
+        raise UnsupportedError(
+            "this provider boots its VMs from their images alone",
+            code="boot-impossible",
+            hint="leave --boot, --kernel, --ramdisk and --cmdline out",
+        )
+    if boot.method and boot.method not in methods:
+        raise UnsupportedError(
+            f"this provider has no way to boot called {boot.method!r}",
+            code="boot-impossible",
+            hint=f"--boot is one of: {', '.join(methods)}",
+        )
+    if (boot.ramdisk or boot.cmdline) and not boot.kernel:
+        raise InvalidError(
+            "a ramdisk or a command line was given, but no kernel that they belong to",
+            hint="give --kernel as well, or neither: then the image boots by itself",
+        )
+    if len(boot.cmdline) > _LONGEST_CMDLINE or not boot.cmdline.isprintable():
+        raise InvalidError(
+            "the kernel's command line is too long, or holds control characters",
+            hint=f"--cmdline has at most {_LONGEST_CMDLINE} printable characters",
+        )
+    given = {"kernel": boot.kernel, "ramdisk": boot.ramdisk}
+    files = {role: Path(path).expanduser() for role, path in given.items() if path}
+    for role, path in files.items():
+        if not path.is_file():
+            raise InvalidError(
+                f"there is no {role} file {str(path)!r}",
+                code=f"{role}-not-found",
+                hint=f"--{role} is the path of a file on this machine",
+            )
+    return files
 
 
 def _digest(image: Path, sha256: str, deadline: Deadline, tell: Listener) -> str:

@@ -64,7 +64,9 @@ def test_a_template_of_that_name_is_kept(
     undo = Undo(new_operation())
     late = replace(template, source="somewhere else", operation=undo.operation)
     with pytest.raises(ConflictError) as caught:
-        _store(ims_target).import_template(_image(ims_target, tmp_path), late, undo, _quiet)
+        _store(ims_target).import_template(
+            {"image": _image(ims_target, tmp_path)}, late, undo, _quiet
+        )
     assert caught.value.code == "template-exists"
     ims_bench.roll_back(undo)
     assert template in _store(ims_target).list_templates()
@@ -103,7 +105,7 @@ def test_a_crash_while_importing_leaves_nothing(
         undo = CrashingUndo(new_operation(), left=going_well, recorded=recorded)
         template = replace(_template(image), operation=undo.operation)
         try:
-            store.import_template(image, template, undo, _quiet)
+            store.import_template({"image": image}, template, undo, _quiet)
         except Crash:
             for resource in undo.announced:
                 assert undo.operation in resource.name, resource
@@ -138,7 +140,8 @@ def _import(target: Target, bench: Bench, folder: Path) -> Template:
 
     bench.finally_(remove)
     seen: list[int] = []
-    store.import_template(image, template, undo, lambda done, _total: seen.append(done))
+    files = {"image": image}
+    store.import_template(files, template, undo, lambda done, _total: seen.append(done))
     undo.announced.clear()  # from now on delete_template alone must remove all of it
     assert seen == sorted(seen), "progress went backwards"
     return template

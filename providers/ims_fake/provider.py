@@ -216,10 +216,10 @@ class FakeProvider(Provider):
         return self._capacity - self._directory.used()
 
     def import_template(
-        self, image: Path, template: Template, undo: UndoLog, progress: Progress
+        self, files: Mapping[str, Path], template: Template, undo: UndoLog, progress: Progress
     ) -> None:
         """See the SPI."""
-        self._templates.add(image, template, undo, progress)
+        self._templates.add(files["image"], template, undo, progress)
 
     def delete_template(self, name: str) -> None:
         """See the SPI."""

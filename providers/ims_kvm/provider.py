@@ -305,11 +305,11 @@ class KvmProvider(Provider):
                 return None
 
     def import_template(
-        self, image: Path, template: Template, undo: UndoLog, progress: Progress
+        self, files: Mapping[str, Path], template: Template, undo: UndoLog, progress: Progress
     ) -> None:
         """Upload through libvirt."""
         with libvirt_errors(f"template {template.name}"):
-            self.templates.add(image, template, undo, progress)
+            self.templates.add(files["image"], template, undo, progress)
 
     @bounded(CALL_SECONDS)
     def delete_template(self, name: str) -> None:

@@ -34,7 +34,8 @@ def pool(tmp_path: Path) -> Path:
         TEMPLATE, "raw", f"sha256:{digest}", SIZE, SIZE, layout="bootparams", default_user="root"
     )
     with FakeProvider.open(settings_of(directory)) as provider:
-        provider.import_template(image, template, Undo("0123456789abcdef"), lambda *_: None)
+        files = {"image": image}
+        provider.import_template(files, template, Undo("0123456789abcdef"), lambda *_: None)
     return directory
 
 

@@ -72,6 +72,7 @@ def _provider_data(cls: type[Provider]) -> dict[str, Any]:
         "template_formats": list(features.template_formats),
         "address_sources": list(features.address_sources),
         "receipts": features.receipts,
+        "boot_methods": list(features.boot_methods),
         "settings": _settings_data(cls),
     }
 

@@ -46,6 +46,10 @@ def name_from(source: str) -> str:
 )
 @click.option("--default-user", default="", help="Whose account gets the SSH keys in its guests.")
 @click.option("--min-memory", default="", metavar="SIZE", help="What its guests need, as 256M.")
+@click.option("--boot", default="", metavar="METHOD", help="How its VMs boot; see show-provider.")
+@click.option("--kernel", default="", metavar="FILE", help="A kernel that the hypervisor loads.")
+@click.option("--ramdisk", default="", metavar="FILE", help="That kernel's initial ramdisk.")
+@click.option("--cmdline", default="", metavar="TEXT", help="That kernel's command line.")
 @timeout_option(3600, "Give up after this time; a download is resumed by the next attempt.")
 @pool_options
 def import_template(
@@ -57,6 +61,10 @@ def import_template(
     layout: str,
     default_user: str,
     min_memory: str,
+    boot: str,
+    kernel: str,
+    ramdisk: str,
+    cmdline: str,
     timeout: float,
     provider: str,
     pool: str,
@@ -84,6 +92,10 @@ def import_template(
             layout=layout,
             default_user=default_user,
             min_memory=needed,
+            boot=boot,
+            kernel=kernel,
+            ramdisk=ramdisk,
+            cmdline=cmdline,
             timeout=timeout,
         )
     data = template_data(template)

@@ -123,7 +123,11 @@ def _command(entry: Path, disk: Path, port: int) -> list[str]:
         *("-no-reboot", "-kernel", str(entry / "xen"), "-append", xen_line),
         *("-initrd", f"{linux},{entry / 'initrd'}"),
         *("-drive", f"file={disk},format=qcow2,if=ide,cache=unsafe,discard=unmap"),
-        *("-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{port}-:22"),
+        # QEMU gives its guests' guests addresses from .100 on; by default it would give dom0's own.
+        *(
+            "-netdev",
+            f"user,id=net,dhcpstart=10.0.2.100,hostfwd=tcp:127.0.0.1:{port}-{dom0.ADDRESS}:22",
+        ),
         *("-device", "e1000,netdev=net"),
     ]
 

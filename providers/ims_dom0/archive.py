@@ -1,0 +1,51 @@
+"""Several small files in one message, as a tar archive: what goes to a dom0, and what comes back.
+
+A tar archive that was cut short is told from a whole one by every tar there is.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import time
+from typing import TYPE_CHECKING
+
+from ims_core.errors import HypervisorError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["pack", "unpack"]
+
+_PRIVATE = 0o600
+
+
+def pack(files: Mapping[str, bytes]) -> bytes:
+    """An archive of these files by name, each for its owner only, in this order."""
+    archive, now = io.BytesIO(), int(time.time())
+    with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mode, member.mtime = len(content), _PRIVATE, now
+            tar.addfile(member, io.BytesIO(content))
+    return archive.getvalue()
+
+
+def unpack(archive: bytes) -> dict[str, bytes]:
+    """The plain files of an archive by their path, without a leading ``./``; others are left out.
+
+    Raises:
+        HypervisorError: It is none, or was cut short.
+    """
+    files: dict[str, bytes] = {}
+    if not archive:
+        return files
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:") as tar:
+            for member in tar:
+                content = tar.extractfile(member) if member.isreg() else None
+                if content is not None:
+                    files[member.name.removeprefix("./")] = content.read()
+    except (tarfile.TarError, EOFError, ValueError) as error:
+        raise HypervisorError(f"the dom0 sent a damaged archive: {error}") from None
+    return files

@@ -1,0 +1,207 @@
+"""VMs as the dom0 shows them, in one round trip however many there are."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from ims_core.errors import ImsError
+from ims_core.models import VM, Address, Mark, State
+from ims_dom0.archive import unpack
+from ims_dom0.vmcfg import parse, parse_disk
+from ims_xen.domains import domains_of, state_of
+from ims_xen.names import CONFIG, KEYS, MARK, MEMORY, RECEIPT, STARTED, STARTING, Folder
+from ims_xen.xenstore import stored_in
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from ims_core.models import Receipt
+    from ims_dom0.dom0 import Dom0
+    from ims_dom0.vmcfg import Value
+    from ims_xen.domains import Domain
+    from ims_xen.xenstore import Stored
+
+__all__ = ["inspect", "mark_json", "mark_of"]
+
+_MIB = 1 << 20
+_MAC = re.compile(r"(?:^|,)\s*mac=((?:[0-9a-f]{2}:){5}[0-9a-f]{2})\s*(?:,|$)", re.IGNORECASE)
+_NEIGHBOUR = re.compile(r"(\S+) dev \S+ (?:.* )?lladdr ([0-9a-f:]{17})(?: .*)? (?!FAILED)[A-Z]+ *")
+
+
+def inspect(dom0: Dom0, vms: Collection[str] | None, *, evidence: bool) -> list[VM]:
+    """The VMs that are there, those that IMS did not make included."""
+    told = dom0.ask("look", "yes" if evidence else "no", *(vms or ()), subject="VMs")
+    texts = {name: content.decode(errors="replace") for name, content in told.items()}
+    folders = _folders(dom0.directory, texts.get("files", ""), unpack(told.get("archive", b"")))
+    stored = stored_in(texts.get("xenstore", ""))
+    neighbours = _neighbours(texts.get("neighbours", ""))
+    running = {each.uuid: each for each in domains_of(texts["domains"])}
+    found = [
+        _ours(folder, running.pop(folder.uuid, None), stored, neighbours, evidence=evidence)
+        for folder in folders
+    ]
+    found += [_foreign(domain, stored, neighbours) for domain in running.values()]
+    return [vm for vm in found if vms is None or vm.name in vms or vm.uuid in vms]
+
+
+def mark_json(name: str, mark: Mark) -> bytes:
+    """The mark as a VM's folder holds it, with the name of the folder that it belongs to."""
+    from dataclasses import asdict  # noqa: PLC0415
+
+    return json.dumps({"name": name, **asdict(mark)}, indent=1).encode()
+
+
+def mark_of(content: bytes, name: str) -> Mark | None:
+    """The mark in a folder of that name; None if it is none, or was copied from another folder."""
+    try:
+        values = json.loads(content)
+        return Mark.from_dict(values) if values.get("name") == name else None
+    except (ValueError, AttributeError, TypeError, RecursionError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """A folder of VMs' directory as it is now."""
+
+    name: str
+    uuid: str
+    mark: Mark | None
+    config: Mapping[str, Value]
+    problem: str
+    files: frozenset[str]
+    receipt: str
+
+    @property
+    def macs(self) -> list[str]:
+        """Of its cards, in order."""
+        cards = self.config.get("vif", ())
+        texts = [str(card) for card in cards] if isinstance(cards, tuple) else []
+        return [match[1].lower() for text in texts if (match := _MAC.search(text))]
+
+
+def _folders(directory: str, listing: str, contents: Mapping[str, bytes]) -> list[_Folder]:
+    files: dict[str, set[str]] = {}
+    for line in listing.splitlines():
+        name, _, file = line.partition("/")
+        files.setdefault(name, set()).add(file)
+    return [_folder(directory, name, files[name], contents) for name in sorted(files)]
+
+
+def _folder(
+    directory: str, name: str, files: Collection[str], contents: Mapping[str, bytes]
+) -> _Folder:
+    mark = mark_of(contents.get(f"{name}/{MARK}", b""), name)
+    problem, config = "", {}
+    try:
+        config = parse(contents.get(f"{name}/{CONFIG}", b"").decode())
+        lost = _lost(Folder(directory, name), config, files)
+        problem = f"lost: {', '.join(lost)}" if lost else ""
+    except (ImsError, UnicodeDecodeError) as error:
+        problem = f"its {CONFIG} cannot be read: {error}"
+    return _Folder(
+        name=name,
+        uuid=mark.vm if mark else str(config.get("uuid", "")),
+        mark=mark,
+        config=config,
+        problem=problem or ("" if mark else f"its {MARK} cannot be read"),
+        files=frozenset(files),
+        receipt=contents.get(f"{name}/{RECEIPT}", b"").decode(errors="replace"),
+    )
+
+
+def _lost(folder: Folder, config: Mapping[str, Value], files: Collection[str]) -> list[str]:
+    """The files that the VM needs and that are not there any more."""
+    if not config:
+        return [CONFIG]
+    disks = config.get("disk", ())
+    targets = [parse_disk(str(each)).target for each in disks] if isinstance(disks, tuple) else []
+    own = [
+        path.rpartition("/")[2] for path in targets if path == folder.path(path.rpartition("/")[2])
+    ]
+    if len(targets) == 1:  # what it is told is on no disk
+        own.append(KEYS)
+    return [file for file in own if file not in files]
+
+
+def _ours(
+    folder: _Folder,
+    domain: Domain | None,
+    stored: Stored,
+    neighbours: Collection[Address],
+    *,
+    evidence: bool,
+) -> VM:
+    memory, vcpus = folder.config.get("memory"), folder.config.get("vcpus")
+    receipt = _receipt(folder, domain, stored) if evidence else None
+    return VM(
+        name=folder.name,
+        uuid=folder.uuid,
+        state=_state(folder, domain),
+        mark=folder.mark,
+        memory=memory * _MIB if isinstance(memory, int) else None,
+        vcpus=vcpus if isinstance(vcpus, int) else None,
+        problem=folder.problem,
+        addresses=_addresses(folder.macs, domain, stored, neighbours, receipt) if evidence else (),
+        receipt=receipt,
+    )
+
+
+def _foreign(domain: Domain, stored: Stored, neighbours: Collection[Address]) -> VM:
+    del stored, neighbours  # its cards' MACs are not in `xl list -v`
+    return VM(
+        name=domain.name,
+        uuid=domain.uuid,
+        state=state_of(domain.letters),
+        memory=domain.memory,
+        vcpus=domain.vcpus,
+    )
+
+
+def _state(folder: _Folder, domain: Domain | None) -> State:
+    if domain is not None:
+        state = state_of(domain.letters)
+        unfinished = state is State.PAUSED and STARTING in folder.files
+        return State.STARTING if unfinished else state
+    if MEMORY in folder.files:
+        return State.SUSPENDED
+    return State.STOPPED if STARTED in folder.files else State.DEFINED
+
+
+def _receipt(folder: _Folder, domain: Domain | None, stored: Stored) -> Receipt | None:
+    """What the guest answers now; what it answered last where there is nothing."""
+    now = stored.receipt(domain.domid) if domain is not None else None
+    return now or stored_in(folder.receipt).receipt()
+
+
+def _addresses(
+    macs: list[str],
+    domain: Domain | None,
+    stored: Stored,
+    neighbours: Collection[Address],
+    receipt: Receipt | None,
+) -> tuple[Address, ...]:
+    found = list(receipt.addresses) if receipt is not None else []
+    if domain is not None:
+        told = stored.addresses(domain.domid)
+        found += [Address(text, macs[card], "xenstore") for card, text in told if card < len(macs)]
+        found += neighbours
+    return tuple(each for each in found if each.mac in macs and _routable(each.address))
+
+
+def _neighbours(text: str) -> list[Address]:
+    """Who dom0 has lately spoken to over its bridges, out of ``ip neigh show``."""
+    matches = (_NEIGHBOUR.fullmatch(line) for line in text.splitlines())
+    return [Address(match[1], match[2], "arp") for match in matches if match]
+
+
+def _routable(address: str) -> bool:
+    try:
+        parsed = ip_address(address.partition("/")[0])
+    except ValueError:
+        return False  # a guest may say anything
+    return not (parsed.is_link_local or parsed.is_loopback)

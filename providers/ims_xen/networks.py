@@ -1,0 +1,98 @@
+"""The bridges of a dom0: where cards are plugged in, and what a static address on one needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
+from typing import TYPE_CHECKING
+
+from ims_core.errors import InvalidError, NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ims_core.models import Interface
+
+__all__ = ["Bridges"]
+
+
+@dataclass(frozen=True, slots=True)
+class Bridges:
+    """Bridges by name, with the addresses that dom0 itself has on each, and its default routes."""
+
+    addresses: dict[str, tuple[IPv4Interface | IPv6Interface, ...]]
+    gateways: dict[str, tuple[str, ...]]
+
+    @classmethod
+    def of(cls, names: str, addresses: str, routes: str) -> Bridges:
+        """Out of what ``ip -o addr`` and ``ip route show default`` printed.
+
+        Args:
+            names: One bridge on each line.
+            addresses: Lines as ``4: xenbr0    inet 192.0.2.1/24 …``.
+            routes: Lines as ``default via 192.0.2.254 dev xenbr0 …``.
+        """
+        found: dict[str, list[IPv4Interface | IPv6Interface]] = {name: [] for name in names.split()}
+        for line in addresses.splitlines():
+            words = line.split()
+            if len(words) > 3 and words[1] in found and words[2] in ("inet", "inet6"):  # noqa: PLR2004
+                address = ip_interface(words[3])
+                if not address.ip.is_link_local:
+                    found[words[1]].append(address)
+        gateways: dict[str, list[str]] = {name: [] for name in found}
+        for line in routes.splitlines():
+            words = line.split()
+            if words[:2] == ["default", "via"] and words[3:4] == ["dev"] and words[4] in found:
+                gateways[words[4]].append(words[2])
+        return cls(
+            {name: tuple(each) for name, each in found.items()},
+            {name: tuple(each) for name, each in gateways.items()},
+        )
+
+    def complete(self, card: Interface, default: str) -> Interface:
+        """A card with its bridge, and for static addresses prefix and gateways if dom0 has them.
+
+        Raises:
+            NotFoundError: ``network-not-found``.
+            InvalidError: ``address-outside-network``; an address without a prefix length where
+                dom0 knows none.
+        """
+        card = replace(card, network=card.network or default)
+        if card.network not in self.addresses:
+            raise NotFoundError(
+                f"there is no bridge {card.network!r} in the dom0",
+                code="network-not-found",
+                hint=f"bridges there: {', '.join(sorted(self.addresses)) or 'none'}",
+            )
+        if not card.addresses:
+            return card
+        addresses = tuple(self._with_prefix(each, card.network) for each in card.addresses)
+        return replace(
+            card,
+            addresses=addresses,
+            gateways=card.gateways or self._reachable(card.network, addresses),
+        )
+
+    def _with_prefix(self, text: str, network: str) -> str:
+        if "/" in text:
+            return text
+        address = ip_address(text)
+        for home in self.addresses[network]:
+            if address in home.network:
+                return f"{address}/{home.network.prefixlen}"
+        known = ", ".join(str(home.network) for home in self.addresses[network])
+        raise InvalidError(
+            f"address {text} is outside what dom0 knows of bridge {network!r} ({known or 'nothing'})",
+            code="address-outside-network",
+            hint="give it with its prefix length, as 192.0.2.10/24, or describe the network in"
+            " ims.toml",
+        )
+
+    def _reachable(self, network: str, addresses: Sequence[str]) -> tuple[str, ...]:
+        """The gateways that can be reached from these addresses."""
+        nets = [ip_interface(each).network for each in addresses]
+        return tuple(
+            gateway
+            for gateway in self.gateways[network]
+            if any(ip_address(gateway) in net for net in nets)
+        )

@@ -1,0 +1,21 @@
+# create: NAME FOLDER TEMPLATE FORMAT SIZE; the VM's small files come as a tar archive.
+name=$1 new=$dir/making/$2 template=$dir/templates/$3 format=$4 size=$5
+mkdir -p "$dir/making" "$dir/vms"
+mkdir "$new"
+trap 'status=$?; [ "$status" -eq 0 ] || rm -rf "$new"; exit "$status"' EXIT
+lock "$new"
+tar -xf - -C "$new"
+[ -e "$template/manifest.json" ] || refuse template-not-found "there is no template $3"
+[ ! -e "$dir/vms/$name" ] || refuse vm-exists "there is a VM '$name' already"
+! xl domid "$name" >/dev/null 2>&1 || refuse vm-exists "there is a domain '$name' already"
+case $format in
+raw)
+    cp --reflink=auto --sparse=always "$template/disk" "$new/root.raw"
+    truncate -s "$size" "$new/root.raw"
+    ;;
+qcow2)
+    qemu-img create -q -f qcow2 -F qcow2 -b "$template/disk" "$new/root.qcow2" "$size"
+    ;;
+esac
+# A folder takes no other's place unless that one is empty.
+mv -T "$new" "$dir/vms/$name" 2>/dev/null || refuse vm-exists "there is a VM '$name' already"

@@ -1,0 +1,3 @@
+# delete: UUID
+find_vm "$1"
+[ -z "$vm" ] || remove_vm "$1"

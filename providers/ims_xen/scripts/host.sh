@@ -1,0 +1,2 @@
+# host: what the machine has.
+xl info

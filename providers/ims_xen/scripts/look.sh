@@ -1,0 +1,28 @@
+# look: BOUNDARY EVIDENCE [NAME-OR-UUID...]; prints sections, each after a line with the boundary.
+boundary=$1 evidence=$2
+shift 2
+section() { printf '%s %s\n' "$boundary" "$1"; }
+cd "$dir/vms" 2>/dev/null || cd /
+list_domains
+section domains
+printf '%s\n' "$domains"
+section files
+[ "$PWD" = / ] || find . -mindepth 2 -maxdepth 2 -printf '%P\n'
+if [ "$evidence" = yes ]; then
+    section xenstore
+    for domid in $(printf '%s\n' "$domains" | awk -v wanted=" $* " 'NR > 1 {
+        for (i = NF; i > 5; i--) if ($i ~ /^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/) {
+            if ($(i - 5) != 0 && (wanted == "  " || index(wanted, " " $i " ") ||
+                index(wanted, " " $1 " "))) print $(i - 5)
+            next
+        }
+    }'); do
+        xenstore-ls -f "/local/domain/$domid/data" "/local/domain/$domid/attr" 2>/dev/null || :
+    done
+    section neighbours
+    ip neigh show || :
+fi
+section archive
+[ "$PWD" = / ] || find . -mindepth 2 -maxdepth 2 \
+    \( -name mark.json -o -name vm.cfg -o -name cards.json -o -name receipt \) -print0 |
+    tar --null -cf - -T - 2>/dev/null || :

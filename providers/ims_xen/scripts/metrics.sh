@@ -1,0 +1,9 @@
+# metrics: BOUNDARY; prints sections as look does.
+section() { printf '%s %s\n' "$1" "$2"; }
+section "$1" domains
+list_domains
+printf '%s\n' "$domains"
+section "$1" devices
+xentop -b -f -i 1
+section "$1" network
+grep -H . /sys/class/net/vif*/statistics/[rt]x_bytes 2>/dev/null || :

@@ -1,0 +1,41 @@
+# The keys go to xenstore by its own protocol: xenstore-write would show them to everybody in dom0.
+put_keys() { # DOMID, of $vm
+    [ -e "$vm/context.json" ] || return 0
+    python3 - "$1" "$vm/context.json" <<'END_OF_PYTHON'
+@PUT_KEYS@
+END_OF_PYTHON
+}
+
+# A domain that never ran is no use to anybody; whatever fails before it runs, it goes.
+run_domain() { # UUID COMMAND..., which leaves it paused; gives $domid
+    uuid=$1
+    shift
+    : >"$vm/starting"
+    "$@" >"$vm/.xl" 2>&1 9>&- || {
+        cat "$vm/.xl" >&2
+        rm -f "$vm/.xl" "$vm/starting"
+        exit 66
+    }
+    rm -f "$vm/.xl"
+    find_domain "$uuid"
+    put_keys "$domid" || {
+        destroy
+        rm -f "$vm/starting"
+        exit 67
+    }
+}
+
+let_run() {
+    xl unpause "$domid"
+    : >"$vm/started"
+    rm -f "$vm/starting"
+}
+
+# A start or resume that was cut short leaves a domain that never ran.
+clear_unfinished() { # by $domid and $state
+    [ -e "$vm/starting" ] || return 0
+    case $state in
+    *p*) destroy && domid='' state='' ;;
+    esac
+    rm -f "$vm/starting"
+}

@@ -1,0 +1,9 @@
+# A VM goes file by file, its mark last: half a VM can still be found and removed.
+remove_vm() { # $vm, UUID
+    find_domain "$1"
+    [ -z "$domid" ] || destroy
+    rm -f "/var/log/xen/console/guest-${vm##*/}.log"
+    find "$vm" -mindepth 1 -depth ! -path "$vm/mark.json" -delete
+    rm -f "$vm/mark.json"
+    rmdir "$vm"
+}

@@ -1,0 +1,17 @@
+# survey: BOUNDARY; what there is before a VM is made: names, bridges and their addresses.
+section() { printf '%s %s\n' "$1" "$2"; }
+section "$1" domains
+list_domains
+printf '%s\n' "$domains"
+section "$1" names
+[ ! -d "$dir/vms" ] || ls -1 "$dir/vms"
+section "$1" bridges
+for bridge in /sys/class/net/*/bridge; do
+    [ ! -d "$bridge" ] || (bridge=${bridge%/bridge} && echo "${bridge##*/}")
+done
+section "$1" addresses
+ip -o addr show || :
+section "$1" routes
+{ ip -4 route show default && ip -6 route show default; } || :
+section "$1" host
+xl info

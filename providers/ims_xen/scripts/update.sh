@@ -1,0 +1,6 @@
+# update: UUID; the files of the new context come as a tar archive.
+need_vm "$1"
+find_domain "$1"
+is_on || refuse vm-not-running "it is not running"
+take_files
+put_keys "$domid"

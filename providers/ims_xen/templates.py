@@ -1,0 +1,110 @@
+"""Templates: a folder each, with the image, its manifest, and perhaps a kernel and a ramdisk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, BinaryIO
+
+from ims_core.errors import InvalidError
+from ims_core.models import Template
+from ims_dom0.archive import pack, unpack
+from ims_xen.names import making
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from ims_core.spi import Progress, UndoLog
+    from ims_dom0.dom0 import Dom0
+
+__all__ = ["Templates"]
+
+_MANIFEST = "manifest.json"
+_FILES = {"image": "disk", "kernel": "kernel", "ramdisk": "ramdisk"}
+
+
+class Templates:
+    """The templates of one dom0."""
+
+    def __init__(self, dom0: Dom0) -> None:
+        """Nothing is asked yet."""
+        self._dom0 = dom0
+
+    def all(self) -> list[Template]:
+        """Every template; a folder whose manifest is damaged is none."""
+        archive = unpack(self._dom0.call("templates", subject="templates"))
+        found = []
+        for path, content in archive.items():
+            try:
+                template = Template.from_dict(json.loads(content))
+            except (ValueError, TypeError, AttributeError, RecursionError):
+                continue
+            if path == f"{template.name}/{_MANIFEST}":
+                found.append(template)
+        return found
+
+    def add(
+        self, files: Mapping[str, Path], template: Template, undo: UndoLog, progress: Progress
+    ) -> None:
+        """Upload the files to a folder of their own, and give that its name as the last step.
+
+        Raises:
+            ConflictError: ``template-exists``.
+            InvalidError: A file changed while it was read.
+        """
+        folder, subject = making(template.name, undo.operation), f"template {template.name}"
+        undo.announce("folder", folder)
+        digests = {"image": template.digest, "kernel": template.kernel, "ramdisk": template.ramdisk}
+        for role in _FILES:
+            if role in files:
+                told = progress if role == "image" else _quiet
+                self._upload(folder, role, files[role], digests[role], told, subject)
+        undo.announce("template", f"{template.name}/{undo.operation}")
+        manifest = json.dumps(asdict(template), indent=1).encode()
+        self._dom0.call(
+            "publish", folder, template.name, stdin=pack({_MANIFEST: manifest}), subject=subject
+        )
+
+    def remove(self, name: str) -> None:
+        """Remove one that no VM was made from."""
+        self._dom0.call("delete_template", name, subject=f"template {name}")
+
+    def _upload(
+        self, folder: str, role: str, path: Path, digest: str, progress: Progress, subject: str
+    ) -> None:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            source = _Hashing(file)
+            self._dom0.send(
+                "import",
+                folder,
+                _FILES[role],
+                str(size),
+                source=source,  # type: ignore[arg-type]  # all that is asked of it is to be read
+                size=size,
+                progress=progress,
+                subject=subject,
+            )
+        if digest != f"sha256:{source.digest.hexdigest()}":
+            raise InvalidError(
+                f"{path.name} changed while it was read", hint="import it again when it is whole"
+            )
+
+
+class _Hashing:
+    """A file that remembers the digest of what was read from it."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.digest = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        part = self._file.read(size)
+        self.digest.update(part)
+        return part
+
+
+def _quiet(_done: int, _total: int | None) -> None:
+    """Kernels are small."""
