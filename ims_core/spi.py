@@ -13,8 +13,9 @@ Life
     3. Every call ends: within the time given, or within the provider's own bound for one request,
        even if the hypervisor stops answering. Then it raises ``UnavailableError``. Where the
        hypervisor calls what is asked for busy or locked, it raises ``BusyError``; of ``start``,
-       ``stop``, ``delete``, ``write_mark``, ``set_addresses`` and ``update_context`` this means
-       that the call can be repeated, and the service does so for a while.
+       ``stop``, ``suspend``, ``resume``, ``delete``, ``write_mark``, ``set_addresses`` and
+       ``update_context`` this means that the call can be repeated, and the service does so for a
+       while.
 
 Creating
     4. ``prepare`` and ``plan`` make nothing. ``prepare`` returns the spec completed with what
@@ -34,14 +35,19 @@ Undo
 Running
     10. ``start`` puts the delivery in place before the guest's first instruction, and records its
         digest and nonce in the mark; a mark that has this nonce already says that it is in place.
-        On a running VM it raises ``ConflictError``.
+        On a running VM it raises ``ConflictError``, and on a suspended one, which would go on
+        instead of starting, ``ConflictError`` (``vm-suspended``).
     11. ``stop`` asks the guest and waits until it is off; when the time is over it raises
         ``DeadlineError`` and the VM keeps running. ``force`` takes the power away. Both succeed
-        on a VM that is off. Neither deletes anything.
+        on a VM that is off. The guest of a suspended VM cannot be asked: that is
+        ``ConflictError`` (``vm-suspended``), while ``force`` gives up its saved memory. Neither
+        deletes anything else.
     12. ``delete`` removes a VM that is off or on, with everything that was made for it, and
-        succeeds when it is already gone, or half gone. Its mark goes last. A mark without an
-        operation is that of a VM that was adopted: its disks are not ours, and stay.
-    13. The delivery stays with the VM until ``delete``: a stopped VM can start again.
+        succeeds when it is already gone, or half gone. Its mark goes last. Memory that was saved
+        goes with it. A mark without an operation is that of a VM that was adopted: its disks are
+        not ours, and stay; if its memory is saved, ``delete`` refuses.
+    13. The delivery stays with the VM until ``delete``: a stopped VM can start again, and a
+        suspended one goes on with it.
 
 Looking
     14. ``inspect`` and ``metrics`` take any number of VMs in as few requests as the hypervisor
@@ -64,6 +70,14 @@ Telling again
     20. ``update_context`` puts a delivery in place of the one that a running VM has, and records
         its digest and nonce in the mark as ``start`` does. What the VM has stays whole until the
         new one is; repeated after a failure it comes to the same end. The VM keeps running.
+
+Interrupting
+    21. ``suspend`` saves the memory of a running VM to disk and takes its power away
+        (``SUSPENDED``); ``resume`` lets it go on where it was, with the delivery it has in place
+        again before its CPUs run, and then nothing is left of what was saved. A VM whose CPUs are
+        held (``PAUSED``) can be suspended too, and goes on by ``resume``. A VM that is as it is to
+        be already is left so, without an error. If ``suspend`` fails, the VM keeps running; if
+        ``resume`` does, its memory stays saved.
 """
 
 from __future__ import annotations
@@ -106,6 +120,7 @@ __all__ = [
     "LiveContext",
     "Progress",
     "Provider",
+    "Suspend",
     "TemplateStore",
     "UndoLog",
     "require",
@@ -378,6 +393,26 @@ class LiveContext(Protocol):
         """
 
 
+@runtime_checkable
+class Suspend(Protocol):
+    """A VM can be put aside with its memory on disk, and go on later (sentence 21)."""
+
+    def suspend(self, vm: str) -> None:
+        """Save the VM's memory and take its power away.
+
+        Raises:
+            ConflictError: ``vm-not-running``: it is off.
+            CapacityError: No room for its memory.
+        """
+
+    def resume(self, vm: str) -> None:
+        """Let the VM go on. Returns when its CPUs run.
+
+        Raises:
+            ConflictError: ``vm-not-suspended``: it is off, and nothing was saved.
+        """
+
+
 class ConsoleStream(Protocol):
     """A console that somebody is attached to."""
 
@@ -412,6 +447,7 @@ OPTIONAL: Mapping[str, type] = {
     "console": Console,
     "console-log": ConsoleLog,
     "live-context": LiveContext,
+    "suspend": Suspend,
 }
 """The optional features by the word that ``ims show-provider`` uses."""
 

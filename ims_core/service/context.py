@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from ims_bootparams.redaction import redacted
 from ims_bootparams.validation import check_context
-from ims_core.errors import ConflictError, ImsError, InvalidError
+from ims_core.errors import ImsError, InvalidError
 from ims_core.models import Carrier, ShownContext, State, Wait
 from ims_core.registry import layout as load_layout
 from ims_core.service.delivery import check_wait, choose, deliver, digest_for
 from ims_core.service.events import Event, Phase
-from ims_core.service.lifecycle import OFF, changing, context_pending
+from ims_core.service.lifecycle import OFF, changing, context_pending, refuse_unfinished
 from ims_core.service.operations import Kind
 from ims_core.service.patience import patiently
 from ims_core.service.waiting import Deadline, Expected, wait_for
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ims_bootparams.layouts import Layout
-    from ims_core.models import VM, Context, Delivery, Mark
+    from ims_core.models import VM, Context, Delivery
     from ims_core.service.session import Session
     from ims_core.store import Intent
 
@@ -69,7 +69,7 @@ def update(
     the VM comes to it.
     """
     with changing(session, Kind.UPDATE, name, deadline.left) as (running, vm, mark):
-        _refuse_unfinished(session, vm, mark)
+        refuse_unfinished(session, vm, mark)
         intent = session.intent_of(vm)
         layout = load_layout(intent.layout)
         context = _changed(intent.context, change)
@@ -106,18 +106,6 @@ def tell_again(session: Session, vm: VM) -> bool:
     _tell_guest(session, vm, delivery)
     session.store.save_mark(replace(vm.mark, digest=delivery.digest, nonce=delivery.nonce))
     return True
-
-
-def _refuse_unfinished(session: Session, vm: VM, mark: Mark) -> None:
-    """Whoever creates it waits for the answer to what it told, and writes the mark last."""
-    if not mark.complete:
-        raise ConflictError(
-            f"VM {vm.name!r} is still being created",
-            code="vm-busy",
-            vm=vm.name,
-            pool=session.pool.name,
-            hint="try again when that is done; if it was cut short, delete the VM",
-        )
 
 
 def _changed(context: Context, change: Callable[[Context], Context]) -> Context:

@@ -23,6 +23,8 @@ class Phase(StrEnum):
     WAIT = "wait"
     COMPLETE = "complete"  # it is there; from now on it cannot be cancelled
     STOP = "stop"
+    SUSPEND = "suspend"
+    RESUME = "resume"
     DELETE = "delete"
     ROLL_BACK = "roll-back"
     DONE = "done"

@@ -248,6 +248,76 @@ class Ims:
             pool=pool,
         )
 
+    def suspend_vm(
+        self, name: str, *, provider: str = "", pool: str = "", timeout: float = 300.0
+    ) -> None:
+        """Save a VM's memory to disk and take its power; one that is suspended is left so.
+
+        Raises:
+            ConflictError: ``vm-not-running``: it is off.
+            CapacityError: There is no room for its memory; it keeps running.
+            UnsupportedError: The provider cannot suspend.
+        """
+        from ims_core.service import power  # noqa: PLC0415 - not for a listing
+
+        power.suspend(self.session(provider=provider, pool=pool), name, Deadline(timeout))
+
+    def resume_vm(
+        self,
+        name: str,
+        *,
+        provider: str = "",
+        pool: str = "",
+        wait: Wait | str = Wait.RUNNING,
+        timeout: float = 300.0,
+    ) -> VM:
+        """Let a suspended or paused VM go on where it was; one that runs is left so.
+
+        Its guest is told nothing new: what is pending waits for its next start.
+
+        Raises:
+            InvalidError: ``wait-impossible``: a guest that goes on does not answer again.
+            ConflictError: ``vm-not-suspended``: it is off.
+            UnsupportedError: The provider cannot suspend.
+        """
+        from ims_core.service import power  # noqa: PLC0415 - not for a listing
+
+        session = self.session(provider=provider, pool=pool)
+        return power.resume(session, name, Wait(wait), Deadline(timeout))
+
+    def reboot_vm(
+        self,
+        name: str,
+        *,
+        provider: str = "",
+        pool: str = "",
+        force: bool = False,
+        wait: Wait | str = Wait.RUNNING,
+        timeout: float = 300.0,
+    ) -> VM:
+        """Stop a VM and start it with a fresh delivery of its context, as one operation.
+
+        So what is pending takes effect, and a receipt proves the new start. If this is cut short
+        in between, the VM is started all the same.
+
+        Args:
+            name: Name or UUID of the VM.
+            provider: See the class.
+            pool: See the class.
+            force: Take the power away instead of asking the guest.
+            wait: As for :meth:`start_vm`.
+            timeout: Seconds for all of it.
+
+        Raises:
+            ConflictError: ``vm-not-running``: it is off.
+            DeadlineError: The guest did not stop in time, and keeps running; or it did not come
+                that far after its start.
+        """
+        from ims_core.service import power  # noqa: PLC0415 - not for a listing
+
+        session = self.session(provider=provider, pool=pool)
+        return power.reboot(session, name, Wait(wait), force=force, deadline=Deadline(timeout))
+
     def delete_vm(self, name: str, *, provider: str = "", pool: str = "") -> None:
         """Remove a VM, running or not, and everything that was made for it."""
         from ims_core.service import lifecycle  # noqa: PLC0415 - not for a listing

@@ -47,7 +47,10 @@ __all__ = [
     "context_pending",
     "delete",
     "keep_promises",
+    "next_delivery",
     "pending_addresses",
+    "power_on",
+    "refuse_unfinished",
     "set_addresses",
     "start",
     "stop",
@@ -62,25 +65,36 @@ OFF = (State.DEFINED, State.STOPPED, State.CRASHED)
 def start(session: Session, name: str, wait: Wait, deadline: Deadline) -> VM:
     """Start a VM with a fresh delivery of its context; one whose context is lost as it is."""
     with changing(session, Kind.START, name, deadline.left) as (running, vm, mark):
-        store, provider = running.session.store, running.session.provider
-        intent = store.intent(vm.uuid)
-        delivery = _next_delivery(running.session, intent, wait)
+        intent = session.store.intent(vm.uuid)
+        delivery = next_delivery(running.session, intent, wait)
         running.session.tell(Event(Phase.START, f"starting {vm.name}"))
-        cards = intent.context.interfaces if intent is not None else ()
-        wanted = reservations(session, vm.uuid, cards)
-        if intent is not None:
-            # What was set while it ran is reserved from now on instead of what it had.
-            store.reserve(vm.uuid, claim_of(session, [*wanted, *held_by(session, vm.uuid)]))
-            patiently(lambda: provider.set_addresses(vm.uuid, cards), deadline)
-        patiently(lambda: provider.start(vm.uuid, delivery), deadline)
-        expected = Expected("", "")
-        if intent is not None and delivery is not None:
-            expected = Expected(delivery.digest, delivery.nonce)
-            told = replace(mark, digest=delivery.digest, nonce=delivery.nonce)
-            keep_promises(running.session, told, wanted)
+        expected = power_on(running.session, mark, intent, delivery, deadline)
     vm = wait_for(session, vm.uuid, wait, expected, deadline)
     session.report(Event(Phase.DONE, f"{vm.name} is {wait}"))
     return replace(vm, pool=session.pool.name)
+
+
+def power_on(
+    session: Session,
+    mark: Mark,
+    intent: Intent | None,
+    delivery: Delivery | None,
+    deadline: Deadline | None = None,
+) -> Expected:
+    """Start a VM that is held, with what was set for its next start; tells what it will answer."""
+    store, provider, uuid = session.store, session.provider, mark.vm
+    cards = intent.context.interfaces if intent is not None else ()
+    wanted = reservations(session, uuid, cards)
+    if intent is not None:
+        # What was set while it ran is reserved from now on instead of what it had.
+        store.reserve(uuid, claim_of(session, [*wanted, *held_by(session, uuid)]))
+        patiently(lambda: provider.set_addresses(uuid, cards), deadline)
+    patiently(lambda: provider.start(uuid, delivery), deadline)
+    if intent is None or delivery is None:
+        return Expected("", "")
+    told = replace(mark, digest=delivery.digest, nonce=delivery.nonce)
+    keep_promises(session, told, wanted)
+    return Expected(delivery.digest, delivery.nonce)
 
 
 def stop(session: Session, name: str, *, force: bool, deadline: Deadline) -> None:
@@ -226,6 +240,18 @@ def changing(
             yield running, vm, mark
 
 
+def refuse_unfinished(session: Session, vm: VM, mark: Mark) -> None:
+    """Whoever creates it waits for the answer to what it told, and writes the mark last."""
+    if not mark.complete:
+        raise ConflictError(
+            f"VM {vm.name!r} is still being created",
+            code="vm-busy",
+            vm=vm.name,
+            pool=session.pool.name,
+            hint="try again when that is done; if it was cut short, delete the VM",
+        )
+
+
 def _remove(session: Session, uuid: str) -> None:
     patiently(lambda: session.provider.delete(uuid))
     session.store.forget(uuid)
@@ -250,7 +276,12 @@ def _ended(session: Session, begun: Sequence[str], error: BaseException) -> Outc
     return outcome
 
 
-def _next_delivery(session: Session, intent: Intent | None, wait: Wait) -> Delivery | None:
+def next_delivery(session: Session, intent: Intent | None, wait: Wait) -> Delivery | None:
+    """What a VM is told at its next start, with a fresh nonce; None if this store does not know.
+
+    Raises:
+        InvalidError: ``wait-impossible``.
+    """
     features = session.provider.features
     if intent is None:
         if wait is Wait.READY:

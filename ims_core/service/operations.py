@@ -38,9 +38,12 @@ class Kind:
     DELETE = "delete-vm"
     DELETE_TEMPLATE = "delete-template"
     IMPORT = "import-template"
+    REBOOT = "reboot-vm"
+    RESUME = "resume-vm"
     SET_IP = "set-ip"
     START = "start-vm"
     STOP = "stop-vm"
+    SUSPEND = "suspend-vm"
     UPDATE = "update-context"
 
 

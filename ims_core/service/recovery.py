@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ims_core.errors import CancelledError, ConflictError, NotFoundError
+from ims_core.errors import CancelledError, ConflictError, ImsError, NotFoundError
 from ims_core.models import State
 from ims_core.registry import layout as load_layout
 from ims_core.service.addresses import promised, promises_of, reservations
@@ -19,6 +19,7 @@ from ims_core.service.delivery import digest_for
 from ims_core.service.events import Event, Phase
 from ims_core.service.lifecycle import OFF, keep_promises
 from ims_core.service.operations import Journal, Kind, interrupted
+from ims_core.service.power import go_on_rebooting
 from ims_core.service.unmaking import undo_create
 from ims_core.spi import TemplateStore, require
 from ims_core.store import Outcome
@@ -210,7 +211,7 @@ def _delete_template(session: Session, record: Operation) -> _End:
 
 
 def _converge(session: Session, record: Operation) -> _End:
-    """Start, stop, set-ip, update-context, adopt: the VM is made to agree with what is intended."""
+    """The other verbs of VMs: the VM is made to agree with what is intended."""
 
     def agree() -> Outcome:
         with session.hold(record.vm, record.subject, seconds=BUSY_SECONDS):
@@ -229,6 +230,22 @@ def _runs(_session: Session, _record: Operation, vm: VM) -> bool:
 
 def _is_off(_session: Session, _record: Operation, vm: VM) -> bool:
     return vm.state in OFF
+
+
+def _is_suspended(_session: Session, _record: Operation, vm: VM) -> bool:
+    return vm.state is State.SUSPENDED
+
+
+def _is_rebooted(session: Session, record: Operation, vm: VM) -> bool:
+    """Start it if it was stopped for that; what cannot be started is not tried for ever."""
+    try:
+        return go_on_rebooting(session, record, vm)
+    except ImsError as error:
+        if error.retryable or isinstance(error, CancelledError):
+            raise
+        told = f"{record.subject} is off, and cannot be started: {error}"
+        session.report(Event(Phase.RECOVER, told, warning=True))
+        return False
 
 
 def _is_adopted(session: Session, _record: Operation, vm: VM) -> bool:
@@ -270,17 +287,23 @@ _ENDS: dict[str, Callable[[Session, Operation], _End]] = {
     Kind.DELETE: _delete,
     Kind.DELETE_TEMPLATE: _delete_template,
     Kind.ADOPT: _converge,
+    Kind.REBOOT: _converge,
+    Kind.RESUME: _converge,
     Kind.SET_IP: _converge,
     Kind.START: _converge,
     Kind.STOP: _converge,
+    Kind.SUSPEND: _converge,
     Kind.UPDATE: _converge,
 }
 
 _GOALS: dict[str, Callable[[Session, Operation, VM], bool]] = {
     Kind.ADOPT: _is_adopted,
+    Kind.REBOOT: _is_rebooted,
+    Kind.RESUME: _runs,
     Kind.SET_IP: _has_addresses,
     Kind.START: _runs,
     Kind.STOP: _is_off,
+    Kind.SUSPEND: _is_suspended,
     Kind.UPDATE: _is_told,
 }
 """Whether what was to be reached is so, once the VM agrees with what is intended."""

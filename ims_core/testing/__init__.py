@@ -35,6 +35,7 @@ TOPICS = (
     "looking",
     "running",
     "states",
+    "suspending",
     "templates",
     "undo",
     "unsupported",

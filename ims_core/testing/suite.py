@@ -10,6 +10,7 @@ from ims_core.testing import (
     looking,
     running,
     states,
+    suspending,
     templates,
     undo,
     unsupported,
@@ -22,6 +23,7 @@ from ims_core.testing.lifecycle import *  # noqa: F403
 from ims_core.testing.looking import *  # noqa: F403
 from ims_core.testing.running import *  # noqa: F403
 from ims_core.testing.states import *  # noqa: F403
+from ims_core.testing.suspending import *  # noqa: F403
 from ims_core.testing.templates import *  # noqa: F403
 from ims_core.testing.undo import *  # noqa: F403
 from ims_core.testing.unsupported import *  # noqa: F403
@@ -34,6 +36,7 @@ __all__ += lifecycle.__all__
 __all__ += looking.__all__
 __all__ += running.__all__
 __all__ += states.__all__
+__all__ += suspending.__all__
 __all__ += templates.__all__
 __all__ += undo.__all__
 __all__ += unsupported.__all__

@@ -5,6 +5,7 @@
     domains/<uuid>.json              one description for each VM
     volumes/<name>-<operation>.img   its disk, a sparse file
     seeds/<name>-<operation>.iso     its delivery
+    memory/<uuid>                    its memory, while it is suspended
     templates/<name>-<operation>.img, .json
 
 Whole files appear and change by renaming, so readers need no lock. What looks before it writes
@@ -39,6 +40,7 @@ PLACES = {
     "domain": "domains",
     "volume": "volumes",
     "seed": "seeds",
+    "memory": "memory",
     "image": "templates",
     "manifest": "templates",
 }

@@ -8,12 +8,15 @@ from typing import Any
 
 from ims_core.models import Address, Carrier, Interface, ItemResult, Mark, Receipt, State
 
-__all__ = ["OFF", "STATES", "Domain", "from_json", "to_json"]
+__all__ = ["OFF", "STATES", "SUSPENDED", "Domain", "from_json", "to_json"]
+
+SUSPENDED = "suspended"
 
 STATES = {
     "defined": State.DEFINED,
     "running": State.RUNNING,
     "paused": State.PAUSED,
+    SUSPENDED: State.SUSPENDED,
     "off": State.STOPPED,
     "crashed": State.CRASHED,
 }

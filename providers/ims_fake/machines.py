@@ -12,6 +12,7 @@ from ims_core.spi import Discarded
 from ims_fake.directory import PLACES
 from ims_fake.domain import Domain
 from ims_fake.network import holders
+from ims_fake.refusals import refuse_suspended
 from ims_fake.templates import template_missing
 
 if TYPE_CHECKING:
@@ -22,15 +23,10 @@ if TYPE_CHECKING:
     from ims_fake.pace import Pace
     from ims_fake.templates import Templates
 
-__all__ = ["HOST", "Machines", "check_carrier", "describe", "seed_bytes", "vm_missing"]
+__all__ = ["HOST", "Machines", "check_carrier", "describe", "seed_bytes"]
 
 HOST = "fake"
 _ENDING = {Carrier.ISO: "iso", Carrier.GUEST_PROPERTIES: "json"}
-
-
-def vm_missing(vm: str) -> NotFoundError:
-    """There is no VM of that UUID."""
-    return NotFoundError(f"there is no VM {vm!r}", code="vm-not-found", vm=vm)
 
 
 def check_carrier(delivery: Delivery) -> Carrier:
@@ -124,10 +120,23 @@ class Machines:
     def delete(self, domain: Domain) -> None:
         """Remove all of a VM; the description goes last, so that this can be done again."""
         ours = domain.mark is not None and domain.mark.operation
+        if not ours:
+            refuse_suspended(domain)  # what is in its memory is its owner's
+        self.forget_memory(domain.uuid)
         for kind, name in (("volume", domain.volume), ("seed", domain.seed)):
             if name and ours:
                 self._directory.remove(self._directory.path(kind, name))
         self._directory.remove(self._directory.path("domain", domain.uuid))
+
+    def save_memory(self, domain: Domain) -> None:
+        """Put a VM's memory into the pool; again, if an earlier try was cut short."""
+        self.forget_memory(domain.uuid)
+        memory = self._directory.path("memory", domain.uuid)
+        self._directory.make(memory, domain.memory or 0, self._capacity)
+
+    def forget_memory(self, uuid: str) -> None:
+        """Remove what was saved of a VM's memory, if anything was."""
+        self._directory.remove(self._directory.path("memory", uuid))
 
     def complete(self, domain: Domain, interfaces: tuple[Interface, ...]) -> tuple[Interface, ...]:
         """Check and complete cards that a VM is to have from now on."""
@@ -151,6 +160,8 @@ class Machines:
             path = self._directory.path(resource.kind, resource.name)
             if not ours:
                 return Discarded.NOT_OURS if path.exists() else Discarded.ABSENT
+            if resource.kind == "domain":
+                self.forget_memory(resource.name)
             removed = self._directory.remove(path)
             return Discarded.REMOVED if removed else Discarded.ABSENT
 

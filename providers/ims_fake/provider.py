@@ -13,11 +13,18 @@ from ims_core.models import Carrier, CarrierLimits, Features, Finding, Host
 from ims_core.spi import NOTHING_KNOWN, Provider
 from ims_fake import guest
 from ims_fake.directory import Directory
-from ims_fake.domain import OFF, Domain, to_json
+from ims_fake.domain import OFF, SUSPENDED, Domain, to_json
 from ims_fake.looking import counters, problem_of, seen
-from ims_fake.machines import HOST, Machines, check_carrier, describe, seed_bytes, vm_missing
+from ims_fake.machines import HOST, Machines, check_carrier, describe, seed_bytes
 from ims_fake.network import Network, holders
 from ims_fake.pace import Pace
+from ims_fake.refusals import (
+    not_running,
+    refuse_off,
+    refuse_running,
+    refuse_suspended,
+    vm_missing,
+)
 from ims_fake.templates import Templates
 
 if TYPE_CHECKING:
@@ -105,7 +112,7 @@ class FakeProvider(Provider):
     def hosts(self) -> Sequence[Host]:
         """See the SPI."""
         domains = self._directory.domains()
-        used = sum(each.memory or 0 for each in domains if each.state not in OFF)
+        used = sum(each.memory or 0 for each in domains if each.state not in (*OFF, SUSPENDED))
         return (Host(HOST, os.cpu_count() or 1, MEMORY, MEMORY - used),)
 
     # --- VMs ---
@@ -135,11 +142,15 @@ class FakeProvider(Provider):
     def stop(self, vm: str, *, force: bool, timeout: float) -> None:
         """See the SPI."""
         end = time.monotonic() + timeout
-        if self._existing(vm).state in OFF:
+        domain = self._existing(vm)
+        if domain.state in OFF:
             return
+        if not force:
+            refuse_suspended(domain)
         if force or (self._settings["shutdown"] == "obeys" and self._pace.delay <= timeout):
             self._pace.step("stop")
             self._change(vm, _powered_off)
+            self._machines.forget_memory(vm)
             return
         while (left := end - time.monotonic()) > 0:
             time.sleep(min(_LONGEST_PAUSE, left))
@@ -150,6 +161,26 @@ class FakeProvider(Provider):
             vm=vm,
             hint="give it more time, or take its power away with --force",
         )
+
+    def suspend(self, vm: str) -> None:
+        """See the SPI."""
+        domain = self._existing(vm)
+        if domain.state == SUSPENDED:
+            return
+        refuse_off(domain)
+        self._machines.save_memory(domain)
+        try:
+            self._pace.step("suspend")
+            self._change(vm, _put_aside)
+        except BaseException:
+            self._machines.forget_memory(vm)
+            raise
+
+    def resume(self, vm: str) -> None:
+        """See the SPI; what was saved goes last, so that this can be done again."""
+        self._pace.step("resume")
+        self._change(vm, self._going_on)
+        self._machines.forget_memory(vm)
 
     def delete(self, vm: str) -> None:
         """See the SPI."""
@@ -259,7 +290,7 @@ class FakeProvider(Provider):
 
     def _delivered(self, domain: Domain, delivery: Delivery | None) -> Domain:
         """The VM with this delivery in place."""
-        _refuse_running(domain)
+        refuse_running(domain)
         mark = domain.mark
         if delivery is None or mark is None or mark.nonce == delivery.nonce:
             return domain
@@ -269,10 +300,8 @@ class FakeProvider(Provider):
 
     def _told_again(self, domain: Domain, delivery: Delivery) -> Domain:
         """The running VM with this delivery in place, and what its guest made of it."""
-        if domain.state in OFF or domain.mark is None:
-            raise ConflictError(
-                f"VM {domain.name!r} is not running", code="vm-not-running", vm=domain.name
-            )
+        if domain.state in (*OFF, SUSPENDED) or domain.mark is None:
+            raise not_running(domain)
         check_carrier(delivery)
         seed = seed_bytes(delivery)
         self._directory.write(self._directory.path("seed", domain.seed), seed)
@@ -285,9 +314,22 @@ class FakeProvider(Provider):
             console=domain.console + answer.console[1:],
         )
 
+    def _going_on(self, domain: Domain) -> Domain:
+        """The VM running again, with all that its guest did before."""
+        if domain.state in OFF:
+            raise ConflictError(
+                f"VM {domain.name!r} is off, and nothing of it was saved",
+                code="vm-not-suspended",
+                vm=domain.name,
+                hint=f"`ims start-vm {domain.name}`",
+            )
+        if problem := problem_of(self._directory, domain):
+            raise HypervisorError(f"VM {domain.name!r} cannot go on: {problem}", vm=domain.name)
+        return replace(domain, state="running")
+
     def _powered_on(self, domain: Domain) -> Domain:
         """The VM running, with what its guest did in its first moment."""
-        _refuse_running(domain)
+        refuse_running(domain)
         leases = dict(domain.leases)
         taken = holders(self._directory.domains())
         for card in domain.interfaces:
@@ -311,11 +353,6 @@ def _powered_off(domain: Domain) -> Domain:
     return domain if domain.state in OFF else replace(domain, state="off")
 
 
-def _refuse_running(domain: Domain) -> None:
-    if domain.state not in OFF:
-        raise ConflictError(
-            f"VM {domain.name!r} is {domain.state} already",
-            code="vm-running",
-            vm=domain.name,
-            hint=f"`ims stop-vm {domain.name}` first",
-        )
+def _put_aside(domain: Domain) -> Domain:
+    refuse_off(domain)
+    return replace(domain, state=SUSPENDED)

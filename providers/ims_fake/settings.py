@@ -17,6 +17,8 @@ Step = Literal[
     "start.seed",
     "start",
     "stop",
+    "suspend",
+    "resume",
     "delete",
     "write-mark",
     "set-addresses",

@@ -1,8 +1,8 @@
 """VMs as libvirt shows them.
 
-For all VMs at once: one request for the states, and for VMs of ours one for each storage pool in
-use; a mark costs a request of its own unless the caller knows it. For VMs that are named: their
-sizes too, and the evidence if it is asked for.
+For all VMs at once: one request for the states, one for the suspended ones where any is off, and
+for VMs of ours one for each storage pool in use; a mark costs a request of its own unless the
+caller knows it. For VMs that are named: their sizes too, and the evidence if it is asked for.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from ims_core.models import VM, State
 from ims_kvm.domain import cards_of
 from ims_kvm.evidence import addresses_of
 from ims_kvm.mark import read_mark
+from ims_kvm.saved import suspended_among
 from ims_kvm.states import state_of
 from ims_kvm.volumes import VolumeNames
 
@@ -44,13 +45,16 @@ def inspect(
     """The VMs that are there; one that goes away meanwhile is left out."""
     # Only the state: every other group of statistics waits for each QEMU's monitor.
     records = provider.connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE)
+    states = [stats["state.state"] for domain, stats in records if _is_wanted(domain, vms)]
+    suspended = suspended_among(provider.connection, states)
     files = _Files()
     found = []
     for domain, stats in records:
-        if vms is not None and domain.name() not in vms and domain.UUIDString() not in vms:
+        if not _is_wanted(domain, vms):
             continue
+        saved = domain.UUIDString() in suspended
         try:
-            vm = _vm(domain, stats["state.state"], stats["state.reason"], known)
+            vm = _vm(domain, stats["state.state"], stats["state.reason"], known, saved=saved)
             if vm.mark is not None and vm.mark.operation and vms is None:
                 pool = provider.pool if vm.uuid in known else provider.storage_of(domain)
                 problem = files.problem(vm.name, vm.mark, pool)
@@ -67,6 +71,10 @@ def inspect(
             continue
         found.append(vm)
     return found
+
+
+def _is_wanted(domain: libvirt.virDomain, vms: Collection[str] | None) -> bool:
+    return vms is None or domain.name() in vms or domain.UUIDString() in vms
 
 
 class _Files:
@@ -91,8 +99,10 @@ class _Files:
         return f"lost: {', '.join(lost)}" if lost else ""
 
 
-def _vm(domain: libvirt.virDomain, state: int, reason: int, known: Mapping[str, Mark]) -> VM:
-    uuid, meaning = domain.UUIDString(), state_of(state, reason)
+def _vm(
+    domain: libvirt.virDomain, state: int, reason: int, known: Mapping[str, Mark], *, saved: bool
+) -> VM:
+    uuid, meaning = domain.UUIDString(), state_of(state, reason, saved=saved)
     mark = known.get(uuid)
     if mark is None or not (mark.nonce or reason == libvirt.VIR_DOMAIN_SHUTOFF_UNKNOWN):
         mark = read_mark(domain)  # it was started since, by the IMS of another store

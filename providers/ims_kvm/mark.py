@@ -89,10 +89,16 @@ def write_mark(domain: libvirt.virDomain, mark: Mark) -> None:
 
 
 def _metadata(domain: libvirt.virDomain, namespace: str) -> str:
-    """The element of a namespace; empty when there is none."""
+    """The element of a namespace; empty when there is none.
+
+    That of the definition: a domain that was suspended goes on with the metadata it had then.
+    """
+    element, definition = libvirt.VIR_DOMAIN_METADATA_ELEMENT, libvirt.VIR_DOMAIN_AFFECT_CONFIG
     try:
-        return str(domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, namespace))
+        return str(domain.metadata(element, namespace, definition))
     except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_OPERATION_INVALID:
+            return ""  # it has none, so nothing of it would stay when it is off: it is not ours
         if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN_METADATA:
             raise
         return ""

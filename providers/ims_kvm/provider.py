@@ -12,7 +12,7 @@ import libvirt
 from ims_core.errors import ConflictError, InvalidError, NotFoundError
 from ims_core.models import VM, Carrier, CarrierLimits, Features, Host
 from ims_core.spi import NOTHING_KNOWN, Discarded, Provider
-from ims_kvm import checks, inspection, metrics
+from ims_kvm import checks, inspection, metrics, saved
 from ims_kvm.acceleration import kvm_usable
 from ims_kvm.announce import Guarded, announced
 from ims_kvm.bounded import CALL_SECONDS, MAKING_SECONDS, bounded, within
@@ -200,14 +200,7 @@ class KvmProvider(Provider):
                 raise ConflictError(
                     f"VM {domain.name()!r} is running", code="vm-running", vm=domain.name()
                 )
-            if domain.hasManagedSaveImage():
-                raise ConflictError(
-                    f"VM {domain.name()!r} is suspended to disk; it would wake up, not start",
-                    code="vm-suspended",
-                    vm=domain.name(),
-                    hint=f"`virsh start {domain.name()}` wakes it, `virsh managedsave-remove"
-                    f" {domain.name()}` gives its memory up",
-                )
+            saved.refuse_suspended(domain)
             mark = read_mark(domain)
             if delivery is not None and mark is not None and mark.nonce != delivery.nonce:
                 self.storage_of(domain).write(seed_of(domain, mark), delivery.medium)
@@ -225,8 +218,21 @@ class KvmProvider(Provider):
         with self._domain(vm) as domain:
             if force:
                 within(CALL_SECONDS, lambda: power_off(domain))
+                within(CALL_SECONDS, lambda: saved.forget(domain))
             else:
                 shut_down(self.connection, domain, timeout)
+
+    @bounded(MAKING_SECONDS)
+    def suspend(self, vm: str) -> None:
+        """See :mod:`ims_kvm.saved`."""
+        with self._domain(vm) as domain:
+            saved.save(domain)
+
+    @bounded(MAKING_SECONDS)
+    def resume(self, vm: str) -> None:
+        """See :mod:`ims_kvm.saved`."""
+        with self._domain(vm) as domain:
+            saved.resume(domain)
 
     @bounded(MAKING_SECONDS)
     def delete(self, vm: str) -> None:
@@ -246,7 +252,7 @@ class KvmProvider(Provider):
                 present = [e for e in self.networks.entries(card.network) if e.mac == card.mac]
                 if wanted and not present:
                     self.networks.add(card.network, wanted)
-                elif domain.isActive():
+                elif domain.isActive() or domain.hasManagedSaveImage():
                     continue  # the guest has its address until it is off
                 elif wanted and wanted not in present:
                     self.networks.replace(card.network, wanted)

@@ -10,6 +10,7 @@ import libvirt
 
 from ims_core.errors import DeadlineError
 from ims_kvm.bounded import CALL_SECONDS, within
+from ims_kvm.saved import refuse_suspended
 
 __all__ = ["shut_down"]
 
@@ -18,7 +19,11 @@ PRESS_AGAIN_AFTER = 5.0
 
 
 def shut_down(connection: libvirt.virConnect, domain: libvirt.virDomain, timeout: float) -> None:
-    """Stop a domain, or raise ``DeadlineError`` and leave it running."""
+    """Stop a domain, or raise ``DeadlineError`` and leave it running.
+
+    Raises:
+        ConflictError: ``vm-suspended``: nobody is there to be asked.
+    """
     changed = threading.Event()
 
     def on_event(*_arguments: Any) -> None:
@@ -40,6 +45,7 @@ def shut_down(connection: libvirt.virConnect, domain: libvirt.virDomain, timeout
             changed.clear()
             within(CALL_SECONDS, lambda: _press(domain))
             changed.wait(min(left, PRESS_AGAIN_AFTER))
+        within(CALL_SECONDS, lambda: refuse_suspended(domain))
     finally:
         connection.domainEventDeregisterAny(watch)
 

@@ -19,7 +19,7 @@ STATES: dict[int, State] = {
     libvirt.VIR_DOMAIN_SHUTDOWN: State.STOPPING,
     libvirt.VIR_DOMAIN_SHUTOFF: State.STOPPED,
     libvirt.VIR_DOMAIN_CRASHED: State.CRASHED,
-    libvirt.VIR_DOMAIN_PMSUSPENDED: State.SUSPENDED,
+    libvirt.VIR_DOMAIN_PMSUSPENDED: State.PAUSED,  # by the guest itself, in its memory
 }
 
 REASONS: dict[tuple[int, int], State] = {
@@ -27,10 +27,18 @@ REASONS: dict[tuple[int, int], State] = {
     (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_STARTING_UP): State.STARTING,
     (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_SHUTTING_DOWN): State.STOPPING,
     (libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_SHUTOFF_CRASHED): State.CRASHED,
-    (libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_SHUTOFF_SAVED): State.SUSPENDED,
 }
 
 
-def state_of(state: int, reason: int) -> State:
-    """Our state for libvirt's; ``UNKNOWN`` for one that libvirt did not have when this was made."""
+def state_of(state: int, reason: int, *, saved: bool = False) -> State:
+    """Our state for libvirt's; ``UNKNOWN`` for one that libvirt did not have when this was made.
+
+    Args:
+        state: libvirt's number of it.
+        reason: The same, of why it is so.
+        saved: Whether libvirt would wake the domain up instead of starting it. The reason
+            ``SHUTOFF_SAVED`` does not tell: see :func:`ims_kvm.saved.suspended_among`.
+    """
+    if saved and state == libvirt.VIR_DOMAIN_SHUTOFF:
+        return State.SUSPENDED
     return REASONS.get((state, reason), STATES.get(state, State.UNKNOWN))

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import libvirt
 
-from ims_core.errors import ConflictError
 from ims_core.spi import Discarded
 from ims_kvm.domain import cards_of
 from ims_kvm.mark import read_mark
 from ims_kvm.networks import HostEntry, entry_name, is_managed
+from ims_kvm.saved import refuse_suspended
 from ims_kvm.volumes import VolumeNames
 
 if TYPE_CHECKING:
@@ -73,13 +73,7 @@ def remove_vm(provider: KvmProvider, uuid: str) -> None:
 
 def _remove_adopted(domain: libvirt.virDomain) -> None:
     """Remove the definition of a VM whose files, saved memory and reservations are not ours."""
-    if domain.hasManagedSaveImage():
-        raise ConflictError(
-            f"VM {domain.name()!r} is suspended to disk, and that memory is its owner's",
-            code="vm-suspended",
-            vm=domain.name(),
-            hint=f"`virsh managedsave-remove {domain.name()}` gives it up",
-        )
+    refuse_suspended(domain)
     power_off(domain)
     domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM)
 

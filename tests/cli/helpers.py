@@ -83,7 +83,7 @@ class Cli:
         """What is in the pool besides templates."""
         return [
             path.name
-            for place in ("domains", "volumes", "seeds")
+            for place in ("domains", "volumes", "seeds", "memory")
             for path in (self.pool / place).glob("*")
         ]
 

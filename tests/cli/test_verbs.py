@@ -116,6 +116,25 @@ def test_stop_start_and_force(cli: Cli) -> None:
     assert cli.ok("stop-vm", "web01", "--force").out == "web01 is stopped\n"
 
 
+def test_suspend_resume_and_reboot(cli: Cli) -> None:
+    cli.ok("create-vm", "web01", "--wait", "ready")
+    answered = cli.json("show-vm", "web01")["receipt"]
+    assert cli.json("suspend-vm", "web01") == {"name": "web01", "state": "suspended"}
+    assert cli.ok("suspend-vm", "web01").out == "web01 is suspended\n"
+    assert cli.json("list-vms")[0]["state"] == "suspended"
+    result = cli("stop-vm", "web01", "--output", "json")
+    assert (result.status, result.error["code"]) == (4, "vm-suspended")
+    resumed = cli.json("resume-vm", "web01", "--wait", "address")
+    assert resumed["state"] == "running"
+    assert resumed["receipt"] == answered
+    assert "state     running" in cli.ok("resume-vm", "web01").out
+    cli.configure(shutdown="ignores")
+    result = cli("reboot-vm", "web01", "--timeout", "0.1", "--output", "json")
+    assert (result.status, result.error["code"]) == (8, "timeout")
+    again = cli.json("reboot-vm", "web01", "--force", "--wait", "ready")
+    assert again["receipt"]["ready"] is True
+
+
 def test_set_ip_on_a_running_vm_is_pending_and_show_vm_shows_both(cli: Cli) -> None:
     cli.ok("create-vm", "web01", "--ip", "192.0.2.10/24")
     told = cli.ok("set-ip", "web01", "192.0.2.20")
@@ -213,6 +232,7 @@ def test_show_provider_tells_features_and_settings(odd: Cli) -> None:
         "console": False,
         "console-log": True,
         "live-context": True,
+        "suspend": True,
     }
     assert mine["optional_features"]["console"] is True
     delay = next(each for each in fake["settings"] if each["name"] == "delay")

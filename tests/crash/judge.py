@@ -101,6 +101,32 @@ def start(case: Case) -> list[str]:
     return []
 
 
+def suspend(case: Case) -> list[str]:
+    """The VM is whole, and runs or goes on."""
+    problems = _still_there(case)
+    if problems:
+        return problems
+    if case.status == 0 and case.after.vms[VICTIM].running:
+        return [f"{VICTIM} was suspended, and runs"]
+    done = case.ground.ims("resume-vm", VICTIM)
+    if done.returncode or not case.ground.look().vms[VICTIM].running:
+        return [f"{VICTIM} does not go on: {last_line(done.stderr)}"]
+    return []
+
+
+def reboot(case: Case) -> list[str]:
+    """The VM is whole, and runs; the medium is another one if it is done."""
+    problems = _still_there(case)
+    if problems:
+        return problems
+    before, after = case.before.vms[VICTIM], case.after.vms[VICTIM]
+    if not after.running:
+        problems.append(f"{VICTIM} was to be rebooted, and is off")
+    if case.status == 0 and after.medium == before.medium:
+        problems.append(f"{VICTIM} was rebooted with the delivery of its last start")
+    return problems
+
+
 def delete(case: Case) -> list[str]:
     """Gone entirely if it was recorded, else there entirely."""
     vm = case.before.vms[VICTIM]

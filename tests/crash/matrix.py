@@ -77,6 +77,8 @@ SCENARIOS = {
             partial(judge.create, running=True),
         ),
         Scenario("start", "off", ("start-vm", VICTIM, "--wait", "running"), judge.start),
+        Scenario("suspend", "running", ("suspend-vm", VICTIM), judge.suspend),
+        Scenario("reboot", "running", ("reboot-vm", VICTIM, "--force"), judge.reboot),
         Scenario("delete", "running", ("delete-vm", VICTIM), judge.delete),
         Scenario(
             "import-template",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ims_core import State
 from tests.kvm.conftest import MEMORY, TEMPLATE
 from tests.labs.kvm.resources import virsh
 
@@ -74,6 +75,10 @@ def test_states_and_metrics_cost_the_same_requests_for_one_vm_and_for_many(
         lab.ims.create_vm(f"trip{index}", memory=MEMORY, wait="defined")
     assert requests_of(lab, calls) == one
     assert one["metrics"] == ["getAllDomainStats"]
+    lab.ims.start_vm("trip0")
+    lab.ims.suspend_vm("trip0")
+    assert [vm.state for vm in lab.ims.list_vms()].count(State.SUSPENDED) == 1
+    assert requests_of(lab, calls) == one
 
 
 def requests_of(lab: Lab, calls: list[str]) -> dict[str, list[str]]:

@@ -138,11 +138,17 @@ def test_every_state_and_reason_libvirt_has_maps_to_exactly_one_of_ours() -> Non
         State.STOPPING,
         State.STOPPED,
         State.CRASHED,
-        State.SUSPENDED,
+        State.PAUSED,
     ]
     assert state_of(libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_CRASHED) is State.CRASHED
-    saved = libvirt.VIR_DOMAIN_SHUTOFF_SAVED
-    assert state_of(libvirt.VIR_DOMAIN_SHUTOFF, saved) is State.SUSPENDED
+
+
+def test_a_domain_is_suspended_exactly_when_libvirt_would_wake_it_up() -> None:
+    off = libvirt.VIR_DOMAIN_SHUTOFF
+    for reason in (libvirt.VIR_DOMAIN_SHUTOFF_SAVED, libvirt.VIR_DOMAIN_SHUTOFF_UNKNOWN):
+        assert state_of(off, reason, saved=True) is State.SUSPENDED
+        assert state_of(off, reason) is State.STOPPED
+    assert state_of(libvirt.VIR_DOMAIN_RUNNING, 0, saved=True) is State.RUNNING
 
 
 KNOWN_STATES = {

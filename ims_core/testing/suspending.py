@@ -1,0 +1,167 @@
+"""Suspending a VM, and letting it go on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from ims_core.errors import ConflictError, NotFoundError
+from ims_core.models import Mark, State
+from ims_core.spi import Suspend
+from ims_core.testing.bench import everything
+
+if TYPE_CHECKING:
+    from ims_core.testing.bench import Bench, Order
+    from ims_core.testing.target import Target
+
+__all__ = [
+    "test_a_suspended_vm_can_have_its_power_taken_and_starts_anew",
+    "test_a_suspended_vm_goes_on_with_what_it_had",
+    "test_a_suspended_vm_is_deleted_with_its_memory",
+    "test_a_suspended_vm_is_neither_asked_to_stop_nor_started",
+    "test_a_suspended_vm_is_seen_as_such_and_keeps_its_mark",
+    "test_a_vm_that_is_not_there_is_neither_suspended_nor_resumed",
+    "test_a_vm_that_is_off_is_neither_suspended_nor_resumed",
+    "test_the_mark_of_a_suspended_vm_can_be_replaced",
+    "test_what_is_so_already_is_left_so",
+]
+
+POWER_OFF_SECONDS = 30.0
+SHORT = 0.2
+
+
+def test_a_suspended_vm_is_seen_as_such_and_keeps_its_mark(
+    ims_target: Target, ims_bench: Bench
+) -> None:
+    """21. suspend saves the memory of a running VM and takes its power away (SUSPENDED)."""
+    order = _suspended(ims_target, ims_bench)
+    (listed,) = (vm for vm in ims_target.provider.inspect() if vm.uuid == order.uuid)
+    alone = ims_bench.look(order.uuid, evidence=True)
+    for vm in (listed, alone):
+        assert vm.state is State.SUSPENDED
+        assert vm.mark == order.mark
+        assert not vm.problem
+    assert order.uuid not in {each.uuid for each in ims_target.provider.metrics()}
+
+
+def test_a_suspended_vm_goes_on_with_what_it_had(ims_target: Target, ims_bench: Bench) -> None:
+    """21. resume lets it go on where it was, and then nothing is left of what was saved."""
+    provider = _provider(ims_target)
+    order = ims_bench.started()
+    answer = ims_bench.answered(order, order.delivery.nonce).receipt if ims_target.boots else None
+    before = everything(ims_target)
+    provider.suspend(order.uuid)
+    provider.resume(order.uuid)
+    vm = ims_bench.look(order.uuid, evidence=True)
+    assert vm.state is State.RUNNING
+    assert vm.mark == order.mark, "it was not started, so it was told nothing new"
+    assert vm.receipt == answer, "it has read its delivery before, and does not answer again"
+    assert everything(ims_target) == before
+
+
+def test_what_is_so_already_is_left_so(ims_target: Target, ims_bench: Bench) -> None:
+    """21. A VM that is as it is to be already is left so, without an error."""
+    provider = _provider(ims_target)
+    order = _suspended(ims_target, ims_bench)
+    provider.suspend(order.uuid)
+    assert ims_bench.look(order.uuid).state is State.SUSPENDED
+    for _ in range(2):
+        provider.resume(order.uuid)
+        assert ims_bench.look(order.uuid).state is State.RUNNING
+
+
+def test_the_mark_of_a_suspended_vm_can_be_replaced(ims_target: Target, ims_bench: Bench) -> None:
+    """21. A VM goes on where it was, but its mark is what was written last."""
+    provider = _provider(ims_target)
+    order = _suspended(ims_target, ims_bench)
+    mark = Mark(
+        store="another",
+        operation=order.mark.operation,
+        vm=order.uuid,
+        complete=True,
+        digest=order.mark.digest,
+        nonce=order.mark.nonce,
+    )
+    ims_target.provider.write_mark(order.uuid, mark)
+    assert ims_bench.mark(order.uuid) == mark
+    provider.resume(order.uuid)
+    assert ims_bench.mark(order.uuid) == mark
+
+
+def test_a_vm_that_is_off_is_neither_suspended_nor_resumed(
+    ims_target: Target, ims_bench: Bench
+) -> None:
+    """21. suspend is for a running VM, resume for one that was suspended; else ConflictError."""
+    provider = _provider(ims_target)
+    order = ims_bench.created()
+    for call, code in ((provider.suspend, "vm-not-running"), (provider.resume, "vm-not-suspended")):
+        with pytest.raises(ConflictError) as caught:
+            call(order.uuid)
+        assert caught.value.code == code
+        assert ims_bench.look(order.uuid).state is State.DEFINED
+
+
+def test_a_vm_that_is_not_there_is_neither_suspended_nor_resumed(ims_target: Target) -> None:
+    """17. Where a VM must exist and does not, NotFoundError is raised."""
+    provider = _provider(ims_target)
+    for call in (provider.suspend, provider.resume):
+        with pytest.raises(NotFoundError):
+            call(str(uuid4()))
+
+
+def test_a_suspended_vm_is_neither_asked_to_stop_nor_started(
+    ims_target: Target, ims_bench: Bench
+) -> None:
+    """11. The guest of a suspended VM cannot be asked to stop; 10. start would not start it."""
+    order = _suspended(ims_target, ims_bench)
+    provider = ims_target.provider
+    with pytest.raises(ConflictError) as caught:
+        provider.stop(order.uuid, force=False, timeout=SHORT)
+    assert caught.value.code == "vm-suspended"
+    for delivery in (None, ims_bench.delivery(order.spec)):
+        with pytest.raises(ConflictError) as caught:
+            provider.start(order.uuid, delivery)
+        assert caught.value.code == "vm-suspended"
+    assert ims_bench.look(order.uuid).state is State.SUSPENDED
+    assert ims_bench.mark(order.uuid) == order.mark, "what was not delivered is not recorded"
+
+
+def test_a_suspended_vm_can_have_its_power_taken_and_starts_anew(
+    ims_target: Target, ims_bench: Bench
+) -> None:
+    """11. force gives up the saved memory of a suspended VM."""
+    order = ims_bench.started()
+    before = everything(ims_target)
+    _provider(ims_target).suspend(order.uuid)
+    ims_target.provider.stop(order.uuid, force=True, timeout=POWER_OFF_SECONDS)
+    assert ims_bench.look(order.uuid).state is State.STOPPED
+    assert everything(ims_target) == before
+    second = ims_bench.delivery(order.spec, changed="yes")
+    ims_target.provider.start(order.uuid, second)
+    assert ims_bench.mark(order.uuid).nonce == second.nonce
+    if ims_target.boots:
+        ims_bench.answered(order, second.nonce)
+
+
+def test_a_suspended_vm_is_deleted_with_its_memory(ims_target: Target, ims_bench: Bench) -> None:
+    """12. delete removes a VM with memory that was saved."""
+    before = everything(ims_target)
+    order = _suspended(ims_target, ims_bench)
+    ims_target.provider.delete(order.uuid)
+    assert not ims_bench.is_there(order.uuid)
+    assert everything(ims_target) == before
+
+
+def _provider(target: Target) -> Suspend:
+    if not isinstance(target.provider, Suspend):
+        pytest.skip("suspend: the provider cannot")
+    return target.provider
+
+
+def _suspended(target: Target, bench: Bench) -> Order:
+    provider = _provider(target)
+    order = bench.started()
+    provider.suspend(order.uuid)
+    return order
