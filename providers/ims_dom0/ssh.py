@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from ims_core.errors import UnavailableError
-from ims_dom0.patience import Clock, no_answer
+from ims_dom0.patience import Clock, not_started
 from ims_dom0.quoting import command_line
 from ims_dom0.ssh_call import Call, NotStartedError, RefusedError
 from ims_dom0.ssh_config import look_up
@@ -144,7 +144,7 @@ class SshShell:
     def _live(self, clock: Clock) -> Connection:
         """The connection; a new one if it was lost."""
         if not self._lock.acquire(timeout=clock.left):
-            raise no_answer(self.endpoint)
+            raise not_started(self.endpoint)
         try:
             if self._closed:
                 raise self._lost()
@@ -196,7 +196,7 @@ class _Sessions:
         """Be one of them, as soon as there is room."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._running < SESSIONS, clock.left):
-                raise no_answer(endpoint)
+                raise not_started(endpoint)
             self._running += 1
         try:
             yield

@@ -28,6 +28,7 @@ _AGREED = {word.lower(): values for word, values in AGREED.items()}
 _PASSED = {word.lower() for word in HONOURED | IGNORED}
 _TRUTH = {"yes": True, "true": True, "no": False, "false": False}
 _TOKEN = re.compile(r"%(.?)|\$\{(\w+)\}")
+_FOR_SHELL = re.compile(r"[A-Za-z0-9_.:%@+][A-Za-z0-9_.:%@+-]*")
 _HOP = re.compile(
     r"(?:ssh://)?(?:(?P<user>.+)@)?(?P<host>\[[^\]@]+\]|[^:\[\]@]+)(?::(?P<port>\d+))?/?"
 )
@@ -195,6 +196,9 @@ class _Builder:
         command = self._found.value("proxycommand")
         if command is None or command.lower() == "none":
             return ""
+        for value in (self._address, self._user, self._found.name):
+            if not _FOR_SHELL.fullmatch(value):
+                raise ConfigError(f"{value!r} cannot be handed to the shell of a ProxyCommand")
         return self._expand("proxycommand", command)
 
     def _path(self, word: str, name: str) -> Path:

@@ -150,7 +150,7 @@ def test_twenty_threads_share_one_connection(shell: SshShell) -> None:
     assert shell.connections == 1
 
 
-def test_a_server_with_few_sessions_serves_one_after_the_other(tmp_path: Path) -> None:
+def test_a_server_with_few_sessions_serves_one_after_the_other(sshd: Sshd, tmp_path: Path) -> None:
     with (
         running_sshd(tmp_path, "MaxSessions 2") as server,
         closing(open_ssh(direct(server))) as shell,
@@ -161,7 +161,7 @@ def test_a_server_with_few_sessions_serves_one_after_the_other(tmp_path: Path) -
     assert shell.connections == 1
 
 
-def test_a_server_without_sessions_says_so(tmp_path: Path) -> None:
+def test_a_server_without_sessions_says_so(sshd: Sshd, tmp_path: Path) -> None:
     with (
         running_sshd(tmp_path, "MaxSessions 0") as server,
         closing(open_ssh(direct(server))) as shell,
@@ -169,6 +169,16 @@ def test_a_server_without_sessions_says_so(tmp_path: Path) -> None:
     ):
         shell.run("true", timeout=20)
     assert caught.value.code == "no-session"
+
+
+def test_a_connection_renews_its_keys_while_data_flows(
+    target: SshTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("paramiko.packet.Packetizer.REKEY_BYTES", 1_000_000)
+    data = os.urandom(5_000_000)
+    with closing(open_ssh(target)) as shell:
+        assert shell.run("cat", stdin=data, timeout=60).output == data
+        assert shell.connections == 1
 
 
 # --- files ---------------------------------------------------------------------------------------
@@ -347,8 +357,14 @@ def authorized(sshd: Sshd, key: Path) -> Iterator[None]:
         sshd.authorized_keys.write_text(before)
 
 
-def test_an_encrypted_key_without_an_agent_is_named(sshd: Sshd, tmp_path: Path) -> None:
-    key = make_key(tmp_path / "locked", passphrase=PASSPHRASE)
+@pytest.mark.parametrize("form", ["RFC4716", "PEM", "PKCS8"])
+@pytest.mark.parametrize("kind", ["rsa", "ecdsa"])
+def test_an_encrypted_key_without_an_agent_is_named(
+    sshd: Sshd, tmp_path: Path, kind: str, form: str
+) -> None:
+    key = make_key(tmp_path / "locked", kind, PASSPHRASE)
+    change = ["ssh-keygen", "-q", "-p", "-m", form, "-P", PASSPHRASE, "-N", PASSPHRASE]
+    subprocess.run([*change, "-f", str(key)], check=True, capture_output=True)
     error = refused(direct(sshd, identity_file=str(key)))
     assert error.code == "ssh-key-encrypted"
     assert str(key) in error.message
@@ -412,7 +428,7 @@ def test_an_agent_that_is_gone_is_no_obstacle(
     open_ssh(direct(sshd)).close()
 
 
-def test_a_server_that_asks_for_more_than_a_key_is_refused(tmp_path: Path) -> None:
+def test_a_server_that_asks_for_more_than_a_key_is_refused(sshd: Sshd, tmp_path: Path) -> None:
     with running_sshd(
         tmp_path,
         *("UsePAM yes", "AuthenticationMethods publickey,keyboard-interactive"),
@@ -481,7 +497,7 @@ def test_each_host_on_the_way_has_to_be_known(sshd: Sshd, tmp_path: Path) -> Non
     assert refused(target).code == "host-key-unknown"
 
 
-def test_a_host_that_forwards_nothing_is_said(tmp_path: Path) -> None:
+def test_a_host_that_forwards_nothing_is_said(sshd: Sshd, tmp_path: Path) -> None:
     with running_sshd(tmp_path, "AllowTcpForwarding no") as server:
         target = way(server, tmp_path / "config", "Host lab", " ProxyJump first")
         with pytest.raises(UnavailableError, match="does not connect"):

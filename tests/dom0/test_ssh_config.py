@@ -177,6 +177,17 @@ def test_what_cannot_be_expanded_is_an_error(write: Callable[[str], str], value:
         look_up("lab", config=write(f"IdentityFile /k/{value}\n"))
 
 
+@pytest.mark.parametrize("name", ["$(id)", "-oX", "a;b", "a b"])
+def test_a_name_that_a_shell_would_read_is_not_handed_to_one(
+    write: Callable[[str], str], name: str
+) -> None:
+    config = write("Host *\n ProxyCommand nc %h\n")
+    with pytest.raises(ConfigError, match="shell"):
+        look_up(name, config=config)
+    with pytest.raises(ConfigError, match="shell"):
+        look_up("lab", config=config, user=name)
+
+
 @pytest.mark.parametrize(
     ("text", "hop"),
     [
