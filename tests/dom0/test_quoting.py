@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ims_dom0.quoting import command_line
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SHELLS = [("sh",), ("bash",), ("busybox", "sh"), ("tcsh",), ("csh",), ("fish",), ("zsh",)]
 ECHO = 'for each in "$@"; do\n\tprintf \'%s\\037\' "$each" # it\'s\ndone\n'
@@ -26,6 +31,21 @@ def test_every_shell_hands_all_words_on(shell: tuple[str, ...], words: list[str]
         [*shell, "-c", command_line(ECHO, *words)], check=True, capture_output=True
     )
     assert done.stdout == "".join(f"{word}\x1f" for word in words).encode()
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash", "busybox"])
+def test_a_death_by_signal_is_a_status_whatever_sh_is(shell: str, tmp_path: Path) -> None:
+    program = shutil.which(shell)
+    if program is None:
+        pytest.skip(f"{shell} is not installed")
+    (tmp_path / "sh").symlink_to(program)
+    done = subprocess.run(
+        ["sh", "-c", command_line("kill -9 $$")],
+        check=False,
+        capture_output=True,
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+    )
+    assert done.returncode == 137
 
 
 @given(words=WORDS)

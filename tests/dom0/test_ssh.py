@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import pytest
 
@@ -421,6 +423,14 @@ def test_the_agents_keys_are_offered_unless_only_some_may_be(
     assert error.code == "ssh-key-refused"
 
 
+def test_a_key_that_the_agent_holds_is_offered_once(
+    sshd: Sshd, tmp_path: Path, agent: Path
+) -> None:
+    key = make_key(tmp_path / "wrong")
+    add(key)
+    assert refused(direct(sshd, identity_file=str(key))).message.count("SHA256:") == 1
+
+
 def test_an_agent_that_is_gone_is_no_obstacle(
     sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -530,6 +540,23 @@ def test_a_command_is_talked_through_and_ended(sshd: Sshd, tmp_path: Path) -> No
         os.kill(int(pid.read_text()), 0)
 
 
+def test_what_a_command_started_is_ended_with_it(sshd: Sshd, tmp_path: Path) -> None:
+    relay, pid = tmp_path / "relay.py", tmp_path / "pid"
+    relay.write_text(RELAY)
+    command = f"sleep 60 <&- >&- 2>&- & echo $! > {pid}; exec {sys.executable} {relay} %h %p"
+    target = way(sshd, tmp_path / "config", "Host lab", f" ProxyCommand {command}")
+    open_ssh(target).close()
+    wait_for(lambda: ended(int(pid.read_text())))
+
+
+def ended(pid: int) -> bool:
+    """What has no parent any more may be a zombie for a while."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 def test_what_a_command_complains_about_is_told(sshd: Sshd, tmp_path: Path) -> None:
     target = way(sshd, tmp_path / "config", "Host lab", " ProxyCommand echo no way >&2; exit 1")
     with pytest.raises(UnavailableError, match="no way"):
@@ -618,6 +645,48 @@ def test_a_server_that_stalls_does_not_hold_a_call_beyond_its_time(
     assert fragile.run("echo again", timeout=20).output == b"again\n"
 
 
+class HeldBack(io.RawIOBase):
+    """Zeros, as soon as all have come to ask for them and the test says so."""
+
+    def __init__(self, asked: threading.Barrier) -> None:
+        super().__init__()
+        self._asked: threading.Barrier | None = asked
+
+    def read(self, size: int = -1) -> bytes:
+        if self._asked is not None:
+            self._asked.wait(20)  # all sessions are open
+            self._asked.wait(20)  # and the server stalls
+            self._asked = None
+        return bytes(size)
+
+
+def test_calls_that_are_stuck_in_sending_end_in_time(fragile: SshShell, proxy: Proxy) -> None:
+    asked = threading.Barrier(9)
+
+    def stuck(_: int) -> tuple[str, float]:
+        began = time.monotonic()
+        with pytest.raises(UnavailableError) as caught:
+            fragile.send(
+                "cat >/dev/null",
+                source=cast("BinaryIO", HeldBack(asked)),
+                size=20_000_000,
+                progress=nobody_cares,
+                idle=3,
+            )
+        return caught.value.code, time.monotonic() - began
+
+    with ThreadPoolExecutor(8) as pool:  # each fills its window; together, more than the line holds
+        calls = pool.map(stuck, range(8))
+        asked.wait(20)
+        proxy.stall()
+        asked.wait(20)
+        ends = list(calls)
+    assert {code for code, _ in ends} == {"no-answer"}
+    assert max(seconds for _, seconds in ends) < 12
+    proxy.flow()
+    works_again(fragile)
+
+
 def test_a_server_that_stalls_is_found_out(
     sshd: Sshd, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -692,12 +761,23 @@ def test_closing_ends_the_calls_that_run(target: SshTarget, tmp_path: Path) -> N
 
 
 def test_nothing_is_printed(
-    sshd: Sshd, capfd: pytest.CaptureFixture[str], fragile: SshShell, proxy: Proxy
+    sshd: Sshd,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    fragile: SshShell,
+    proxy: Proxy,
 ) -> None:
+    logged = io.StringIO()
+    handler = logging.StreamHandler(logged)
+    logging.getLogger().addHandler(handler)
     proxy.cut()
     fragile.run("true", timeout=20)
     refused(direct(sshd, identity_file="/nowhere/key"))
+    other = known(tmp_path, f"[127.0.0.1]:{sshd.port} ecdsa-sha2-nistp384 AAAA\n")
+    refused(direct(sshd, known_hosts=other))
+    logging.getLogger().removeHandler(handler)
     assert capfd.readouterr() == ("", "")
+    assert logged.getvalue() == ""
 
 
 def test_a_shell_does_not_need_paramiko_to_be_spoken_of() -> None:
