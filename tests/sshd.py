@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -70,7 +71,8 @@ def running_sshd(directory: Path, *options: str, port: int = 0) -> Iterator[Sshd
             make_key(directory / f"host_{kind}", kind)
     if not (directory / "user").exists():
         make_key(directory / "user")
-    Path("/run/sshd").mkdir(exist_ok=True)
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)
 
     def command(port: int) -> list[str]:
         server = Sshd(directory, port)

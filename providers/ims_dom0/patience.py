@@ -12,7 +12,7 @@ from ims_core.errors import UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Clock", "no_answer", "watched"]
+__all__ = ["Clock", "no_answer", "not_started", "watched"]
 
 _GRACE = 1.0
 
@@ -75,6 +75,15 @@ def no_answer(endpoint: str) -> UnavailableError:
     """The error for a script that took longer than it may."""
     return UnavailableError(
         f"{endpoint}: a script did not end in time; what it did is not known",
+        code="no-answer",
+        hint="is the dom0 overloaded, or does its storage hang?",
+    )
+
+
+def not_started(endpoint: str) -> UnavailableError:
+    """The error for a script whose time was over before its turn came."""
+    return UnavailableError(
+        f"{endpoint}: too much else was going on to start a script in time; nothing was done",
         code="no-answer",
         hint="is the dom0 overloaded, or does its storage hang?",
     )

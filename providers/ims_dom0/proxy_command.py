@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -42,22 +43,33 @@ class ProxyProcess:
 
     def complaint(self) -> str:
         """The end of what it wrote to standard error."""
-        self._listener.join(_PATIENCE if self._process.poll() is not None else 0)
+        self._listener.join(_PATIENCE if self._ended(0) else 0)
         return plain(self._complaint).strip()
 
     def close(self) -> None:
         """End it, and what it started in its session. Idempotent."""
         self.socket.close()
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            if self._process.poll() is not None and number == signal.SIGTERM:
-                continue
-            # Until it was waited for its id, and so that of its group, cannot be anybody else's.
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, number)
-            with suppress(subprocess.TimeoutExpired):
+        if self._process.returncode is None:
+            # It may have something to tidy up. Until it is waited for, nobody else can get its
+            # id, nor its group's.
+            self._kill(signal.SIGTERM)
+            self._ended(_PATIENCE)
+            self._kill(signal.SIGKILL)
+            with suppress(subprocess.TimeoutExpired):  # it hangs in the kernel
                 self._process.wait(_PATIENCE)
-                break
         self._listener.join(_PATIENCE)
+
+    def _ended(self, seconds: float) -> bool:
+        """Whether it ends in that time; it is not waited for, in the sense of the system."""
+        handle = os.pidfd_open(self._process.pid)
+        try:
+            return bool(select.select([handle], [], [], seconds)[0])
+        finally:
+            os.close(handle)
+
+    def _kill(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
 
     def _listen(self) -> None:
         stream = self._process.stderr

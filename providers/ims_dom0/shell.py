@@ -21,8 +21,10 @@ class Answer:
     """What a script ended with."""
 
     status: int
+    """Its exit status; 128 and the signal, if one ended it."""
     output: bytes
     errors: str
+    """The end of what it wrote to standard error, without control characters."""
 
 
 class Shell(Protocol):
@@ -51,6 +53,7 @@ class Shell(Protocol):
             UnavailableError: It did not end in time, or the connection was lost: what it did is
                 not known.
             AccessDeniedError: The dom0 does not let us in.
+            HypervisorError: ``output-too-large``: it wrote more than 64 MiB.
         """
 
     def send(

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from ims_core.errors import UnavailableError
-from ims_dom0.patience import Clock, no_answer
+from ims_dom0.patience import Clock, not_started
 from ims_dom0.quoting import command_line
 from ims_dom0.ssh_call import Call, NotStartedError, RefusedError
 from ims_dom0.ssh_config import look_up
@@ -37,6 +37,9 @@ __all__ = ["SshShell", "SshTarget", "open_ssh"]
 
 SESSIONS = 8
 """Channels at once; sshd's own bound, MaxSessions, is 10 by default."""
+
+_MOMENT = 0.2
+_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +127,16 @@ class SshShell:
 
     def _call(self, command: str, stdin: Callable[[], Iterable[bytes]], clock: Clock) -> Answer:
         with self._sessions.one(clock, self.endpoint):
-            again = True
+            again, alone = True, 0
             while True:
                 connection = self._live(clock)
                 try:
                     return Call(connection, self.endpoint, clock).run(command, stdin())
                 except RefusedError as error:
-                    if not self._sessions.wait_for_another(clock):
+                    alone = 0 if self._sessions.wait_for_another(clock) else alone + 1
+                    if clock.over:
+                        raise not_started(self.endpoint) from error.__cause__
+                    if alone == _TRIES:
                         raise UnavailableError(
                             f"{self.endpoint} opens no session",
                             code="no-session",
@@ -144,7 +150,7 @@ class SshShell:
     def _live(self, clock: Clock) -> Connection:
         """The connection; a new one if it was lost."""
         if not self._lock.acquire(timeout=clock.left):
-            raise no_answer(self.endpoint)
+            raise not_started(self.endpoint)
         try:
             if self._closed:
                 raise self._lost()
@@ -196,7 +202,7 @@ class _Sessions:
         """Be one of them, as soon as there is room."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._running < SESSIONS, clock.left):
-                raise no_answer(endpoint)
+                raise not_started(endpoint)
             self._running += 1
         try:
             yield
@@ -206,9 +212,11 @@ class _Sessions:
                 self._changed.notify_all()
 
     def wait_for_another(self, clock: Clock) -> bool:
-        """Wait until another call has ended. False: there is none, or it takes too long."""
+        """Wait until another call has ended, or a moment if there is none.
+
+        The server may take that long to notice that one has ended.
+        """
         with self._changed:
             before = self._running
-            if before == 1:
-                return False
-            return self._changed.wait_for(lambda: self._running < before, clock.left)
+            seconds = clock.left if before > 1 else min(_MOMENT, clock.left)
+            return self._changed.wait_for(lambda: self._running < before, seconds)

@@ -10,7 +10,7 @@ from paramiko import ChannelException, SSHException
 
 from ims_core.errors import UnavailableError
 from ims_dom0.gathered import Gathered
-from ims_dom0.patience import no_answer, watched
+from ims_dom0.patience import no_answer, not_started, watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Call", "NotStartedError", "RefusedError"]
 
-_MOMENT = 0.5
 _READ = 64 * 2**10
 _GONE = (SSHException, EOFError, OSError)
 
@@ -85,11 +84,12 @@ class Call:
     def _open(self) -> Channel:
         try:
             channel = self._connection.transport.open_session(timeout=self._clock.left)
-        except ChannelException as error:
-            raise RefusedError from error
         except _GONE as error:
             if self._clock.over:
-                raise no_answer(self._endpoint) from error
+                raise not_started(self._endpoint) from error
+            # Of several refusals at once, paramiko tells only one thread what it was.
+            if isinstance(error, ChannelException) or self._connection.alive:
+                raise RefusedError from error
             raise NotStartedError from error
         channel.in_buffer.set_event(self._bell)
         channel.in_stderr_buffer.set_event(self._bell)
@@ -159,9 +159,6 @@ class Call:
     def _lost(self) -> UnavailableError:
         if self._clock.over:
             return no_answer(self._endpoint)
-        # The channel ends a moment before paramiko calls the connection dead. The next call must
-        # not take it for alive.
-        self._connection.transport.join(_MOMENT)
         return UnavailableError(
             f"{self._endpoint}: the connection was lost; what the script did is not known",
             code="connection-lost",

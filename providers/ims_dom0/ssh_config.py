@@ -15,14 +15,10 @@ import re
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ims_core.errors import ConfigError
 from ims_dom0.ssh_files import Found, Said, local_user, read_files, system_folder, user_folder
 from ims_dom0.ssh_words import AGREED, HONOURED, IGNORED
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["AGREED", "HONOURED", "IGNORED", "Hop", "Host", "look_up", "parse_hop"]
 
@@ -32,8 +28,9 @@ _AGREED = {word.lower(): values for word, values in AGREED.items()}
 _PASSED = {word.lower() for word in HONOURED | IGNORED}
 _TRUTH = {"yes": True, "true": True, "no": False, "false": False}
 _TOKEN = re.compile(r"%(.?)|\$\{(\w+)\}")
+_FOR_SHELL = re.compile(r"[A-Za-z0-9_.:%@+][A-Za-z0-9_.:%@+-]*")
 _HOP = re.compile(
-    r"(?:ssh://)?(?:(?P<user>[^@]+)@)?(?P<host>\[[^\]]+\]|[^:\[\]]+)(?::(?P<port>\d+))?/?"
+    r"(?:ssh://)?(?:(?P<user>.+)@)?(?P<host>\[[^\]@]+\]|[^:\[\]@]+)(?::(?P<port>\d+))?/?"
 )
 
 
@@ -199,6 +196,9 @@ class _Builder:
         command = self._found.value("proxycommand")
         if command is None or command.lower() == "none":
             return ""
+        for value in (self._address, self._user, self._found.name):
+            if not _FOR_SHELL.fullmatch(value):
+                raise ConfigError(f"{value!r} cannot be handed to the shell of a ProxyCommand")
         return self._expand("proxycommand", command)
 
     def _path(self, word: str, name: str) -> Path:
@@ -208,7 +208,6 @@ class _Builder:
         """Replace ``%h`` and its like, and in the names of files ``${NAME}``."""
         said = self._found.said.get(word)
         place = said[0].place if said else self._found.name
-        environment: Mapping[str, str] = os.environ
 
         def replace(match: re.Match[str]) -> str:
             token, variable = match.groups()
@@ -216,8 +215,8 @@ class _Builder:
                 return self._tokens[token]
             if variable is not None and not variables:
                 return match[0]
-            if variable in environment:
-                return environment[variable]
+            if variable is not None and variable in os.environ:
+                return os.environ[variable]
             raise ConfigError(f"{place}: `{match[0]}` cannot be expanded here")
 
         return _TOKEN.sub(replace, text)

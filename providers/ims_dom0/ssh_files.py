@@ -27,7 +27,6 @@ __all__ = ["Found", "Said", "any_fits", "local_user", "read_files", "system_fold
 _DEPTH = 16
 _LINE = re.compile(r"(?P<word>[^\s=]+)(?:\s*=\s*|\s+|$)(?P<rest>.*)")
 _LISTED = frozenset({"identityfile"})
-_ONE_OF = {"proxyjump": "proxycommand", "proxycommand": "proxyjump"}
 _SINGLE = frozenset(word.lower() for word in HONOURED) - {"userknownhostsfile", "proxycommand"}
 
 
@@ -65,7 +64,9 @@ class Found:
     def add(self, said: Said) -> None:
         """Take a line that applies, unless the word was said before."""
         word = said.word.lower()
-        if _ONE_OF.get(word) in self.said:
+        if word == "proxyjump" and "proxycommand" in self.said:
+            return
+        if word == "proxycommand" and (self.value("proxyjump") or "none").lower() != "none":
             return
         if word in _LISTED:
             known = self.said.setdefault(word, [])
@@ -105,6 +106,9 @@ def read_files(found: Found, config: str) -> None:
     """
     _pass(found, config)
     if found.wants_final:
+        # The host's name is settled by now, whatever the second pass comes across.
+        name = found.host_now().lower().replace("%", "%%")
+        found.said["hostname"] = [Said("HostName", (name,), config)]
         found.final = True
         _pass(found, config)
 
@@ -148,7 +152,9 @@ class _Reader:
             said = Said(word, _values(word, rest, place), place)
             match word.lower():
                 case "host":
-                    applies = outside and any_fits(said.values, self._found.name)
+                    # In the second pass, OpenSSH has replaced the name by what it stands for.
+                    name = self._found.host_now() if self._found.final else self._found.name
+                    applies = outside and any_fits(said.values, name)
                 case "match":
                     applies = outside and _Condition(self._found, place).holds(said.values)
                 case "include":

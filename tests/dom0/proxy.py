@@ -23,7 +23,11 @@ class Proxy:
         self.connections = 0
         """How many were accepted so far."""
         self._target = port
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.socket()
+        # A stalled line shall be full soon.
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _PIECE)
+        self._listener.bind(("127.0.0.1", 0))
+        self._listener.listen()
         self.port: int = self._listener.getsockname()[1]
         self._lock = threading.Lock()
         self._lines: list[_Line] = []

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import pytest
 
@@ -44,7 +46,7 @@ NASTY = [
     "-n",
     "für \x01\x7f",
 ]
-PASSPHRASE = "of a key that lives as long as its test"
+PASSPHRASE = "of a key that lives as long as its test"  # noqa: S105 - so it is no secret
 ECHO = 'for each in "$@"; do printf "%s\\037" "$each"; done'
 
 
@@ -150,7 +152,7 @@ def test_twenty_threads_share_one_connection(shell: SshShell) -> None:
     assert shell.connections == 1
 
 
-def test_a_server_with_few_sessions_serves_one_after_the_other(tmp_path: Path) -> None:
+def test_a_server_with_few_sessions_serves_one_after_the_other(sshd: Sshd, tmp_path: Path) -> None:
     with (
         running_sshd(tmp_path, "MaxSessions 2") as server,
         closing(open_ssh(direct(server))) as shell,
@@ -161,7 +163,7 @@ def test_a_server_with_few_sessions_serves_one_after_the_other(tmp_path: Path) -
     assert shell.connections == 1
 
 
-def test_a_server_without_sessions_says_so(tmp_path: Path) -> None:
+def test_a_server_without_sessions_says_so(sshd: Sshd, tmp_path: Path) -> None:
     with (
         running_sshd(tmp_path, "MaxSessions 0") as server,
         closing(open_ssh(direct(server))) as shell,
@@ -169,6 +171,16 @@ def test_a_server_without_sessions_says_so(tmp_path: Path) -> None:
     ):
         shell.run("true", timeout=20)
     assert caught.value.code == "no-session"
+
+
+def test_a_connection_renews_its_keys_while_data_flows(
+    target: SshTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("paramiko.packet.Packetizer.REKEY_BYTES", 1_000_000)
+    data = os.urandom(5_000_000)
+    with closing(open_ssh(target)) as shell:
+        assert shell.run("cat", stdin=data, timeout=60).output == data
+        assert shell.connections == 1
 
 
 # --- files ---------------------------------------------------------------------------------------
@@ -347,8 +359,14 @@ def authorized(sshd: Sshd, key: Path) -> Iterator[None]:
         sshd.authorized_keys.write_text(before)
 
 
-def test_an_encrypted_key_without_an_agent_is_named(sshd: Sshd, tmp_path: Path) -> None:
-    key = make_key(tmp_path / "locked", passphrase=PASSPHRASE)
+@pytest.mark.parametrize("form", ["RFC4716", "PEM", "PKCS8"])
+@pytest.mark.parametrize("kind", ["rsa", "ecdsa"])
+def test_an_encrypted_key_without_an_agent_is_named(
+    sshd: Sshd, tmp_path: Path, kind: str, form: str
+) -> None:
+    key = make_key(tmp_path / "locked", kind, PASSPHRASE)
+    change = ["ssh-keygen", "-q", "-p", "-m", form, "-P", PASSPHRASE, "-N", PASSPHRASE]
+    subprocess.run([*change, "-f", str(key)], check=True, capture_output=True)
     error = refused(direct(sshd, identity_file=str(key)))
     assert error.code == "ssh-key-encrypted"
     assert str(key) in error.message
@@ -405,6 +423,14 @@ def test_the_agents_keys_are_offered_unless_only_some_may_be(
     assert error.code == "ssh-key-refused"
 
 
+def test_a_key_that_the_agent_holds_is_offered_once(
+    sshd: Sshd, tmp_path: Path, agent: Path
+) -> None:
+    key = make_key(tmp_path / "wrong")
+    add(key)
+    assert refused(direct(sshd, identity_file=str(key))).message.count("SHA256:") == 1
+
+
 def test_an_agent_that_is_gone_is_no_obstacle(
     sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -412,7 +438,7 @@ def test_an_agent_that_is_gone_is_no_obstacle(
     open_ssh(direct(sshd)).close()
 
 
-def test_a_server_that_asks_for_more_than_a_key_is_refused(tmp_path: Path) -> None:
+def test_a_server_that_asks_for_more_than_a_key_is_refused(sshd: Sshd, tmp_path: Path) -> None:
     with running_sshd(
         tmp_path,
         *("UsePAM yes", "AuthenticationMethods publickey,keyboard-interactive"),
@@ -481,7 +507,7 @@ def test_each_host_on_the_way_has_to_be_known(sshd: Sshd, tmp_path: Path) -> Non
     assert refused(target).code == "host-key-unknown"
 
 
-def test_a_host_that_forwards_nothing_is_said(tmp_path: Path) -> None:
+def test_a_host_that_forwards_nothing_is_said(sshd: Sshd, tmp_path: Path) -> None:
     with running_sshd(tmp_path, "AllowTcpForwarding no") as server:
         target = way(server, tmp_path / "config", "Host lab", " ProxyJump first")
         with pytest.raises(UnavailableError, match="does not connect"):
@@ -512,6 +538,23 @@ def test_a_command_is_talked_through_and_ended(sshd: Sshd, tmp_path: Path) -> No
         os.kill(int(pid.read_text()), 0)
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
+
+
+def test_what_a_command_started_is_ended_with_it(sshd: Sshd, tmp_path: Path) -> None:
+    relay, pid = tmp_path / "relay.py", tmp_path / "pid"
+    relay.write_text(RELAY)
+    command = f"sleep 60 <&- >&- 2>&- & echo $! > {pid}; exec {sys.executable} {relay} %h %p"
+    target = way(sshd, tmp_path / "config", "Host lab", f" ProxyCommand {command}")
+    open_ssh(target).close()
+    wait_for(lambda: ended(int(pid.read_text())))
+
+
+def ended(pid: int) -> bool:
+    """What has no parent any more may be a zombie for a while."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def test_what_a_command_complains_about_is_told(sshd: Sshd, tmp_path: Path) -> None:
@@ -602,6 +645,48 @@ def test_a_server_that_stalls_does_not_hold_a_call_beyond_its_time(
     assert fragile.run("echo again", timeout=20).output == b"again\n"
 
 
+class HeldBack(io.RawIOBase):
+    """Zeros, as soon as all have come to ask for them and the test says so."""
+
+    def __init__(self, asked: threading.Barrier) -> None:
+        super().__init__()
+        self._asked: threading.Barrier | None = asked
+
+    def read(self, size: int = -1) -> bytes:
+        if self._asked is not None:
+            self._asked.wait(20)  # all sessions are open
+            self._asked.wait(20)  # and the server stalls
+            self._asked = None
+        return bytes(size)
+
+
+def test_calls_that_are_stuck_in_sending_end_in_time(fragile: SshShell, proxy: Proxy) -> None:
+    asked = threading.Barrier(9)
+
+    def stuck(_: int) -> tuple[str, float]:
+        began = time.monotonic()
+        with pytest.raises(UnavailableError) as caught:
+            fragile.send(
+                "cat >/dev/null",
+                source=cast("BinaryIO", HeldBack(asked)),
+                size=20_000_000,
+                progress=nobody_cares,
+                idle=3,
+            )
+        return caught.value.code, time.monotonic() - began
+
+    with ThreadPoolExecutor(8) as pool:  # each fills its window; together, more than the line holds
+        calls = pool.map(stuck, range(8))
+        asked.wait(20)
+        proxy.stall()
+        asked.wait(20)
+        ends = list(calls)
+    assert {code for code, _ in ends} == {"no-answer"}
+    assert max(seconds for _, seconds in ends) < 12
+    proxy.flow()
+    works_again(fragile)
+
+
 def test_a_server_that_stalls_is_found_out(
     sshd: Sshd, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -676,12 +761,23 @@ def test_closing_ends_the_calls_that_run(target: SshTarget, tmp_path: Path) -> N
 
 
 def test_nothing_is_printed(
-    sshd: Sshd, capfd: pytest.CaptureFixture[str], fragile: SshShell, proxy: Proxy
+    sshd: Sshd,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    fragile: SshShell,
+    proxy: Proxy,
 ) -> None:
+    logged = io.StringIO()
+    handler = logging.StreamHandler(logged)
+    logging.getLogger().addHandler(handler)
     proxy.cut()
     fragile.run("true", timeout=20)
     refused(direct(sshd, identity_file="/nowhere/key"))
+    other = known(tmp_path, f"[127.0.0.1]:{sshd.port} ecdsa-sha2-nistp384 AAAA\n")
+    refused(direct(sshd, known_hosts=other))
+    logging.getLogger().removeHandler(handler)
     assert capfd.readouterr() == ("", "")
+    assert logged.getvalue() == ""
 
 
 def test_a_shell_does_not_need_paramiko_to_be_spoken_of() -> None:
