@@ -11,7 +11,7 @@ section files
 if [ "$evidence" = yes ]; then
     section xenstore
     for domid in $(printf '%s\n' "$domains" | awk -v wanted=" $* " 'NR > 1 {
-        for (i = NF; i > 5; i--) if ($i ~ /^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/) {
+        for (i = NF; i > 5; i--) if (length($i) == 36 && split($i, part, "-") == 5) {
             if ($(i - 5) != 0 && (wanted == "  " || index(wanted, " " $i " ") ||
                 index(wanted, " " $1 " "))) print $(i - 5)
             next
