@@ -17,11 +17,11 @@ from ims_core.store import Outcome
 from ims_images import check_digest, fetch, file_digest, inspect_image, public_url
 
 if TYPE_CHECKING:
+    from ims_core.models import Features
     from ims_core.service.events import Listener
     from ims_core.service.operations import Running
     from ims_core.service.session import Session
     from ims_core.service.waiting import Deadline
-    from ims_core.models import Features
     from ims_core.spi import Progress
 
 __all__ = ["Boot", "delete_template", "import_template"]

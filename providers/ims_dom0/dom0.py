@@ -127,8 +127,8 @@ def _output(answer: Answer, subject: str) -> bytes:
 
 def _refusal(subject: str, word: str, sentence: str) -> ImsError:
     cls, hint = _WORDS.get(word, (HypervisorError, ""))
-    own_code = {} if word in ("busy", "deadline") else {"code": word}
-    return cls(f"{subject}: {sentence}", hint=hint, **own_code)
+    code = "" if word in ("busy", "deadline") else word
+    return cls(f"{subject}: {sentence}", hint=hint, code=code)
 
 
 def _failure(subject: str, answer: Answer) -> ImsError:

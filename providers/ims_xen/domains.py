@@ -15,8 +15,8 @@ __all__ = ["Domain", "domains_of", "state_of"]
 _MIB = 1 << 20
 # From the right, because a foreign domain's name may hold spaces.
 _LINE = re.compile(
-    r"(?P<name>.*?) +(?P<id>[0-9]+) +(?P<memory>[0-9]+) +(?P<vcpus>[0-9]+) +(?P<letters>[a-z-]{6})"
-    r" +(?P<seconds>[0-9.]+) +(?P<uuid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?: .*)?"
+    r"(?P<name>.*?) +(?P<id>[0-9]{1,5}) +(?P<memory>[0-9]{1,12}) +(?P<vcpus>[0-9]{1,5})"
+    r" +(?P<letters>[a-z-]{6}) +(?P<seconds>[0-9]+\.[0-9]+) +(?P<uuid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?: .*)?"
 )
 
 
@@ -41,21 +41,20 @@ class Domain:
 
 def domains_of(text: str) -> list[Domain]:
     """The domains but for dom0, out of what ``xl list -v`` printed."""
-    found = []
-    for line in text.splitlines():
-        if (match := _LINE.fullmatch(line.rstrip())) and match["id"] != "0":
-            found.append(
-                Domain(
-                    domid=int(match["id"]),
-                    name=match["name"],
-                    uuid=match["uuid"],
-                    letters=match["letters"],
-                    memory=int(match["memory"]) * _MIB,
-                    vcpus=int(match["vcpus"]),
-                    seconds=float(match["seconds"]),
-                )
-            )
-    return found
+    matches = (_LINE.fullmatch(line.rstrip()) for line in text.splitlines())
+    return [_domain(match) for match in matches if match and match["id"] != "0"]
+
+
+def _domain(line: re.Match[str]) -> Domain:
+    return Domain(
+        domid=int(line["id"]),
+        name=line["name"],
+        uuid=line["uuid"],
+        letters=line["letters"],
+        memory=int(line["memory"]) * _MIB,
+        vcpus=int(line["vcpus"]),
+        seconds=float(line["seconds"]),
+    )
 
 
 def state_of(letters: str) -> State:

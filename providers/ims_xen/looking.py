@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ims_core.errors import ImsError
-from ims_core.models import VM, Address, Mark, State
+from ims_core.errors import ImsError, NotFoundError
+from ims_core.models import VM, Address, Interface, Mark, State
 from ims_dom0.archive import unpack
 from ims_dom0.vmcfg import parse, parse_disk
 from ims_xen.domains import domains_of, state_of
-from ims_xen.names import CONFIG, KEYS, MARK, MEMORY, RECEIPT, STARTED, STARTING, Folder
+from ims_xen.names import CARDS, CONFIG, KEYS, MARK, MEMORY, RECEIPT, STARTED, STARTING, Folder
 from ims_xen.xenstore import stored_in
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from ims_core.models import Receipt
     from ims_dom0.dom0 import Dom0
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ims_xen.domains import Domain
     from ims_xen.xenstore import Stored
 
-__all__ = ["inspect", "mark_json", "mark_of"]
+__all__ = ["Found", "cards_json", "find", "inspect", "mark_json", "mark_of"]
 
 _MIB = 1 << 20
 _MAC = re.compile(r"(?:^|,)\s*mac=((?:[0-9a-f]{2}:){5}[0-9a-f]{2})\s*(?:,|$)", re.IGNORECASE)
@@ -44,14 +44,54 @@ def inspect(dom0: Dom0, vms: Collection[str] | None, *, evidence: bool) -> list[
         _ours(folder, running.pop(folder.uuid, None), stored, neighbours, evidence=evidence)
         for folder in folders
     ]
-    found += [_foreign(domain, stored, neighbours) for domain in running.values()]
+    found += [_foreign(domain) for domain in running.values()]
     return [vm for vm in found if vms is None or vm.name in vms or vm.uuid in vms]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A VM of which IMS keeps a folder, with what only that tells."""
+
+    name: str
+    mark: Mark
+    cards: tuple[Interface, ...]
+
+
+def find(dom0: Dom0, uuid: str) -> Found:
+    """The VM of that UUID.
+
+    Raises:
+        NotFoundError: ``vm-not-found``.
+    """
+    told = dom0.ask("look", "no", uuid, subject=f"VM {uuid}")
+    contents = unpack(told.get("archive", b""))
+    for path, content in contents.items():
+        name = path.partition("/")[0]
+        if path == f"{name}/{MARK}" and (mark := mark_of(content, name)) and mark.vm == uuid:
+            return Found(name, mark, _cards(contents.get(f"{name}/{CARDS}", b"")))
+    raise NotFoundError(f"there is no VM {uuid!r}", code="vm-not-found", vm=uuid)
+
+
+def cards_json(cards: Sequence[Interface]) -> bytes:
+    """The cards as they are kept beside a VM."""
+    return json.dumps([asdict(card) for card in cards], indent=1).encode()
+
+
+def _cards(content: bytes) -> tuple[Interface, ...]:
+    """The cards that are kept beside a VM; none where that cannot be read."""
+    try:
+        return tuple(_card(each) for each in json.loads(content))
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return ()
+
+
+def _card(fields: dict[str, Any]) -> Interface:
+    values = {key: tuple(v) if isinstance(v, list) else v for key, v in fields.items()}
+    return Interface(**values)
 
 
 def mark_json(name: str, mark: Mark) -> bytes:
     """The mark as a VM's folder holds it, with the name of the folder that it belongs to."""
-    from dataclasses import asdict  # noqa: PLC0415
-
     return json.dumps({"name": name, **asdict(mark)}, indent=1).encode()
 
 
@@ -151,8 +191,7 @@ def _ours(
     )
 
 
-def _foreign(domain: Domain, stored: Stored, neighbours: Collection[Address]) -> VM:
-    del stored, neighbours  # its cards' MACs are not in `xl list -v`
+def _foreign(domain: Domain) -> VM:
     return VM(
         name=domain.name,
         uuid=domain.uuid,

@@ -82,7 +82,8 @@ class Bridges:
                 return f"{address}/{home.network.prefixlen}"
         known = ", ".join(str(home.network) for home in self.addresses[network])
         raise InvalidError(
-            f"address {text} is outside what dom0 knows of bridge {network!r} ({known or 'nothing'})",
+            f"address {text} is outside what dom0 knows of bridge {network!r}:"
+            f" {known or 'nothing'}",
             code="address-outside-network",
             hint="give it with its prefix length, as 192.0.2.10/24, or describe the network in"
             " ims.toml",

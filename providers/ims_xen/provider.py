@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from ims_core.errors import ConflictError, InvalidError, NotFoundError, UnsupportedError
-from ims_core.models import VM, Carrier, CarrierLimits, Features, Host, Interface
+from ims_core.models import Carrier, CarrierLimits, Features, Host
 from ims_core.spi import NOTHING_KNOWN, Discarded, Provider
 from ims_dom0.archive import pack
 from ims_dom0.dom0 import CALL_SECONDS, MAKING_SECONDS, Dom0
 from ims_xen import checks, looking, metrics
 from ims_xen.config import BOOT_METHODS, vm_config
 from ims_xen.domains import domains_of
-from ims_xen.names import CARDS, CONFIG, KEYS, MARK, MEDIUM, Folder, making
+from ims_xen.names import CARDS, CONFIG, KEYS, MARK, MEDIUM, making
 from ims_xen.networks import Bridges
 from ims_xen.scripts import script
 from ims_xen.templates import Templates
@@ -26,7 +25,17 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from ims_core.models import Delivery, Finding, Mark, Metrics, Resource, Template, VMSpec
+    from ims_core.models import (
+        VM,
+        Delivery,
+        Finding,
+        Interface,
+        Mark,
+        Metrics,
+        Resource,
+        Template,
+        VMSpec,
+    )
     from ims_core.spi import Progress, UndoLog
     from ims_dom0.shell import Shell
 
@@ -151,7 +160,7 @@ class XenProvider(Provider):
         folder, template = making(spec.name, undo.operation), spec.template
         files = {
             CONFIG: vm_config(spec, delivery.carrier, self._dom0.directory).encode(),
-            CARDS: _cards_file(spec.interfaces),
+            CARDS: looking.cards_json(spec.interfaces),
             **self._context_files(delivery, spec.name, spec.interfaces),
             MARK: looking.mark_json(spec.name, mark),
         }
@@ -168,7 +177,7 @@ class XenProvider(Provider):
 
     def write_mark(self, vm: str, mark: Mark) -> None:
         """Replace the file that holds it."""
-        found = self._found(vm)
+        found = looking.find(self._dom0, vm)
         files = {MARK: looking.mark_json(found.name, mark)}
         self._dom0.call("put", vm, stdin=pack(files), subject=f"VM {found.name}")
 
@@ -186,14 +195,10 @@ class XenProvider(Provider):
 
     def start(self, vm: str, delivery: Delivery | None) -> None:
         """Make the domain, paused; write its keys; let it run."""
-        found = self._found(vm)
+        found = looking.find(self._dom0, vm)
         files: dict[str, bytes] = {}
-        mark = found.mark
-        if delivery is not None and mark is not None and mark.nonce != delivery.nonce:
-            told = replace(mark, digest=delivery.digest, nonce=delivery.nonce)
-            files = self._delivered(found.name, delivery) | {
-                MARK: looking.mark_json(found.name, told)
-            }
+        if delivery is not None and found.mark.nonce != delivery.nonce:
+            files = self._delivered(found, delivery)
         self._dom0.call(
             "start", vm, stdin=pack(files), subject=f"VM {found.name}", timeout=MAKING_SECONDS
         )
@@ -214,17 +219,14 @@ class XenProvider(Provider):
 
     def update_context(self, vm: str, delivery: Delivery) -> None:
         """Replace the keys of a running domain, in one step."""
-        found = self._found(vm)
+        found = looking.find(self._dom0, vm)
         if delivery.carrier is not Carrier.XENSTORE:
             raise UnsupportedError(
                 f"a {delivery.carrier} cannot be changed while the VM runs",
                 code="carrier-impossible",
                 hint="the new context takes effect at the next start",
             )
-        if found.mark is None:
-            raise NotFoundError(f"there is no VM {vm!r}", code="vm-not-found", vm=vm)
-        told = replace(found.mark, digest=delivery.digest, nonce=delivery.nonce)
-        files = self._delivered(found.name, delivery) | {MARK: looking.mark_json(found.name, told)}
+        files = self._delivered(found, delivery)
         self._dom0.call("update", vm, stdin=pack(files), subject=f"VM {found.name}")
 
     def delete(self, vm: str) -> None:
@@ -233,13 +235,13 @@ class XenProvider(Provider):
 
     def set_addresses(self, vm: str, interfaces: Sequence[Interface]) -> Sequence[Interface]:
         """Check and complete them; no DHCP of ours is to be told."""
-        found = self._found(vm)
+        found = looking.find(self._dom0, vm)
         told = self._dom0.ask("survey", subject=f"VM {found.name}")
         bridges = Bridges.of(
             *(told[part].decode(errors="replace") for part in ("bridges", "addresses", "routes"))
         )
         completed = self._completed(bridges, interfaces)
-        files = {CARDS: _cards_file(completed)}
+        files = {CARDS: looking.cards_json(completed)}
         self._dom0.call("put", vm, stdin=pack(files), subject=f"VM {found.name}")
         return completed
 
@@ -294,18 +296,16 @@ class XenProvider(Provider):
 
     # --- parts ---
 
-    def _found(self, vm: str) -> VM:
-        for each in looking.inspect(self._dom0, [vm], evidence=False):
-            if each.uuid == vm:
-                return each
-        raise NotFoundError(f"there is no VM {vm!r}", code="vm-not-found", vm=vm)
-
     def _completed(self, bridges: Bridges, cards: Sequence[Interface]) -> tuple[Interface, ...]:
         return tuple(bridges.complete(card, self._settings["bridge"]) for card in cards)
 
-    def _delivered(self, name: str, delivery: Delivery) -> dict[str, bytes]:
-        """The files of a delivery to a VM that exists."""
-        return self._context_files(delivery, name, ())
+    def _delivered(self, found: looking.Found, delivery: Delivery) -> dict[str, bytes]:
+        """The files of a delivery to a VM that exists, its mark last."""
+        told = replace(found.mark, digest=delivery.digest, nonce=delivery.nonce)
+        return {
+            **self._context_files(delivery, found.name, found.cards),
+            MARK: looking.mark_json(found.name, told),
+        }
 
     def _context_files(
         self, delivery: Delivery, name: str, cards: Sequence[Interface]
@@ -340,7 +340,3 @@ def _check_order(spec: VMSpec) -> None:
             f"template {spec.template.name!r} boots by pvh, and has no kernel",
             hint="import it again with --kernel, or with --boot hvm",
         )
-
-
-def _cards_file(cards: Sequence[Interface]) -> bytes:
-    return json.dumps([asdict(card) for card in cards], indent=1).encode()

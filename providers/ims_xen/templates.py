@@ -60,7 +60,12 @@ class Templates:
         for role in _FILES:
             if role in files:
                 told = progress if role == "image" else _quiet
-                self._upload(folder, role, files[role], digests[role], told, subject)
+                digest = self._upload(folder, role, files[role], told)
+                if digest != digests[role]:
+                    raise InvalidError(
+                        f"{files[role].name} changed while it was read",
+                        hint="import it again when it is whole",
+                    )
         undo.announce("template", f"{template.name}/{undo.operation}")
         manifest = json.dumps(asdict(template), indent=1).encode()
         self._dom0.call(
@@ -71,9 +76,8 @@ class Templates:
         """Remove one that no VM was made from."""
         self._dom0.call("delete_template", name, subject=f"template {name}")
 
-    def _upload(
-        self, folder: str, role: str, path: Path, digest: str, progress: Progress, subject: str
-    ) -> None:
+    def _upload(self, folder: str, role: str, path: Path, progress: Progress) -> str:
+        """Send a file; returns the digest of what was sent."""
         size = path.stat().st_size
         with path.open("rb") as file:
             source = _Hashing(file)
@@ -85,12 +89,9 @@ class Templates:
                 source=source,  # type: ignore[arg-type]  # all that is asked of it is to be read
                 size=size,
                 progress=progress,
-                subject=subject,
+                subject=f"{role} {path.name}",
             )
-        if digest != f"sha256:{source.digest.hexdigest()}":
-            raise InvalidError(
-                f"{path.name} changed while it was read", hint="import it again when it is whole"
-            )
+        return f"sha256:{source.digest.hexdigest()}"
 
 
 class _Hashing:
@@ -106,5 +107,5 @@ class _Hashing:
         return part
 
 
-def _quiet(_done: int, _total: int | None) -> None:
+def _quiet(done: int, total: int | None) -> None:
     """Kernels are small."""

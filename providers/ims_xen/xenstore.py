@@ -54,7 +54,7 @@ def _networking(card: Interface, label: str) -> dict[str, object]:
     parsed = [ip_interface(each) for each in card.addresses]
     ips = [each for each in parsed if each.version == _IPV4]
     ip6s = [each for each in parsed if each.version != _IPV4]
-    gateways = {ip_interface(each).version: each for each in card.gateways}
+    gateways: dict[int, str] = {ip_interface(each).version: each for each in card.gateways}
     return {
         "label": label,
         "mac": card.mac.upper(),

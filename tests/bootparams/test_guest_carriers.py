@@ -199,6 +199,7 @@ def test_a_first_run_that_was_ended_is_made_up_for_by_the_watcher(machine: Hyper
     first = machine.run("--wait", "0")
     applied = machine.root / "var/lib/ims/applied"
     until(lambda: applied.exists() and "it was started" in applied.read_text())
+    until(lambda: descendants(first.pid, "sleep"))
     (script,) = descendants(first.pid, "sleep")
     first.kill()
     os.kill(script, signal.SIGKILL)
@@ -222,6 +223,68 @@ def descendants(pid: int, name: str) -> list[int]:
                 for each in path.read_text().split()]  # fmt: skip
     named = [each for each in children if Path(f"/proc/{each}/comm").read_text().strip() == name]
     return named + [each for child in children for each in descendants(child, name)]
+
+
+@pytest.fixture
+def domain(shell: list[str], tmp_path: Path) -> Hypervisor:
+    """A guest of Xen that was told, and answered."""
+    machine = Hypervisor(shell, tmp_path, "xenstore")
+    write_files(machine.store, {"vm": b"/vm/11111111-2222-3333-4444-555555555555"})
+    machine.tell(render(CONTEXT), "n-1")
+    machine.boot()
+    assert nonce_of(machine) == "n-1"
+    return machine
+
+
+def made_anew(domain: Hypervisor) -> None:
+    """What Xen does at a reboot and at a restore: a new domain, in whose place nothing stands."""
+    shutil.rmtree(domain.store / domain.told, ignore_errors=True)
+    shutil.rmtree(domain.store / domain.said)
+    shutil.rmtree(domain.root / "run")
+
+
+def test_after_a_reboot_without_keys_the_last_context_holds(domain: Hypervisor) -> None:
+    made_anew(domain)
+    write_files(domain.root, {"etc/hostname": b"lost\n"})
+    domain.boot()
+    receipt = domain.receipt()
+    assert receipt
+    assert receipt.problem(digest=digest_of(render(CONTEXT)), nonce="n-1") == ""
+    assert (domain.root / "etc/hostname").read_text() == "guest\n"
+    assert oct((domain.root / "var/lib/ims").stat().st_mode & 0o777) == "0o700"
+
+
+def test_what_another_vm_was_told_does_not_hold(domain: Hypervisor) -> None:
+    made_anew(domain)
+    write_files(domain.store, {"vm": b"/vm/99999999-2222-3333-4444-555555555555"})
+    assert b"no context was found" in domain.boot()
+    assert domain.receipt() is None
+
+
+def test_keys_that_come_after_such_a_reboot_count(domain: Hypervisor) -> None:
+    made_anew(domain)
+    domain.boot()
+    watcher = domain.run("watch")
+    try:
+        domain.tell(render(replace(CONTEXT, hostname="other")), "n-2")
+        until(lambda: nonce_of(domain) == "n-2")
+    finally:
+        watcher.kill()
+        watcher.communicate()
+    assert (domain.root / "etc/hostname").read_text() == "other\n"
+
+
+def test_an_answer_that_got_lost_is_given_again(domain: Hypervisor) -> None:
+    watcher = domain.run("watch")
+    try:
+        shutil.rmtree(domain.store / domain.said)
+        until(lambda: nonce_of(domain) == "n-1")
+    finally:
+        watcher.kill()
+        watcher.communicate()
+    receipt = domain.receipt()
+    assert receipt
+    assert receipt.digest == digest_of(render(CONTEXT))
 
 
 def test_nothing_told_is_nothing_to_do(machine: Hypervisor) -> None:

@@ -1,81 +1,90 @@
 """Run in dom0: write the keys of a JSON file below a domain's ``vm-data``, all in one step.
 
 Speaks xenstore's wire protocol (xen/include/public/io/xs_wire.h), so that no value appears among
-the arguments of a process. ``vm-data/ims`` is replaced as a whole.
+the arguments of a process. ``vm-data/ims`` is replaced as a whole. Any Python from 3.6 on runs it.
 """
 
 import json
 import os
+import signal
 import socket
 import struct
 import sys
+from typing import Dict
 
 TRANSACTION_START, TRANSACTION_END, WRITE, RM, ERROR = 6, 7, 11, 13, 16
 HEADER = struct.Struct("=IIII")  # type, request id, transaction id, length
 SOCKETS = ("/run/xenstored/socket", "/var/run/xenstored/socket")
+DEVICE = "/dev/xen/xenbus"
+SECONDS = 20
 TRIES = 20
 
 
 class Refused(Exception):
-    pass
+    """xenstored answered with an error; its word is the text."""
 
 
 class Store:
-    def __init__(self):
+    """A connection to xenstored, over its socket or the kernel."""
+
+    def __init__(self) -> None:
         found = [path for path in SOCKETS if os.path.exists(path)]
         if found:
             link = socket.socket(socket.AF_UNIX)
-            link.settimeout(20)
             link.connect(found[0])
-            self._send, self._receive = link.sendall, link.recv
+            self._descriptor = link.detach()
         else:
-            device = os.open("/dev/xen/xenbus", os.O_RDWR)
-            self._send = lambda data: os.write(device, data)
-            self._receive = lambda size: os.read(device, size)
+            self._descriptor = os.open(DEVICE, os.O_RDWR)
 
-    def ask(self, kind, transaction, payload):
-        self._send(HEADER.pack(kind, 0, transaction, len(payload)) + payload)
+    def ask(self, kind: int, transaction: int, payload: bytes) -> str:
+        """Send one request and return its answer."""
+        request = HEADER.pack(kind, 0, transaction, len(payload)) + payload
+        while request:
+            request = request[os.write(self._descriptor, request) :]
         answer, _, _, size = HEADER.unpack(self._exactly(HEADER.size))
-        content = self._exactly(size)
+        content = self._exactly(size).rstrip(b"\0").decode()
         if answer == ERROR:
-            raise Refused(content.rstrip(b"\0").decode())
-        return content.rstrip(b"\0").decode()
+            raise Refused(content)
+        return content
 
-    def _exactly(self, size):
+    def _exactly(self, size: int) -> bytes:
         data = b""
         while len(data) < size:
-            part = self._receive(size - len(data))
+            part = os.read(self._descriptor, size - len(data))
             if not part:
                 raise Refused("xenstored closed the connection")
             data += part
         return data
 
 
-def put(store, base, values):
+def put(store: Store, base: str, values: Dict[str, str]) -> None:
+    """Replace the keys in one transaction."""
     transaction = int(store.ask(TRANSACTION_START, 0, b"\0"))
     try:
-        store.ask(RM, transaction, ("%s/ims\0" % base).encode())
+        store.ask(RM, transaction, f"{base}/ims\0".encode())
     except Refused as error:
         if str(error) != "ENOENT":
             raise
     for key, value in values.items():
-        store.ask(WRITE, transaction, ("%s/%s\0" % (base, key)).encode() + value.encode())
+        store.ask(WRITE, transaction, f"{base}/{key}\0{value}".encode())
     store.ask(TRANSACTION_END, transaction, b"T\0")
 
 
-def main(domid, path):
+def main(domid: str, path: str) -> None:
+    """Put the keys, again while somebody else writes at the same time."""
+    signal.alarm(SECONDS)  # a xenstored that hangs must not keep us for ever
     with open(path, encoding="utf-8") as file:
         values = json.load(file)
     store = Store()
     for _ in range(TRIES):
         try:
-            put(store, "/local/domain/%d/vm-data" % int(domid), values)
+            put(store, f"/local/domain/{int(domid)}/vm-data", values)
         except Refused as error:
-            if str(error) != "EAGAIN":  # somebody else wrote at the same time
-                sys.exit("xenstored refused the context: %s" % error)
+            if str(error) != "EAGAIN":
+                sys.exit(f"xenstored refused the context: {error}")
         else:
             return
-    sys.exit("xenstored was busy %d times" % TRIES)
+    sys.exit(f"xenstored was busy {TRIES} times")
 
 
 main(*sys.argv[1:])

@@ -14,8 +14,8 @@ END
 
 # Gives $carrier: medium (then with $device), xenstore or guest-properties.
 find_carrier() {
-    carrier=medium device=
-    [ -n "$given" ] || find_device IMS || find_values
+    carrier=medium device='' kept=''
+    [ -n "$given" ] || find_device IMS || find_values || find_kept
 }
 
 await_carrier() {
@@ -78,6 +78,7 @@ apply() {
     if grep -q '^item bootparams ok' "$run/results"; then
         . "$copy/bootparams.conf"
         cp "$copy/bootparams.conf" "$run/bootparams.conf"
+        keep_values || say "it will not be known after a reboot without keys"
         apply_all
     fi
     write_receipt

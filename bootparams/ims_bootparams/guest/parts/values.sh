@@ -42,6 +42,25 @@ find_values() { # gives $carrier
     return 1
 }
 
+# A domain that Xen made anew, after a reboot, has no keys any more; what it was told last holds. The
+# domain's own UUID tells a disk that was copied to another VM.
+find_kept() { # gives $carrier and $kept
+    carrier=xenstore
+    values_are_there && [ -d "$state/kept" ] &&
+        [ "$(cat "$state/kept-for" 2>/dev/null)" = "$(xenstore-read vm 2>/dev/null)" ] &&
+        kept=yes && return
+    carrier=
+    return 1
+}
+
+keep_values() { # by $carrier; before anything is applied, for that may reboot the machine
+    [ -z "$kept" ] || return 0
+    rm -rf "$state/kept" "$state/kept.new"
+    [ "$carrier" = xenstore ] || return 0
+    xenstore-read vm >"$state/kept-for" 2>/dev/null &&
+        cp -R "$copy" "$state/kept.new" && mv "$state/kept.new" "$state/kept"
+}
+
 # Unpacks an archive of plain files with plain names, and nothing else.
 unpack() { # ARCHIVE
     tar -tf "$1" >"$run/names" && tar -tvf "$1" >"$run/kinds" || return 1
@@ -54,6 +73,7 @@ unpack() { # ARCHIVE
 }
 
 read_values() { # by $carrier
+    [ -z "$kept" ] || { copy_medium "$state/kept" && return; }
     nonce=$(get_value nonce) count=$(get_value chunks)
     [ "$(get_value format)" = 1 ] || return
     case $count in '' | *[!0-9]* | ??????*) return 1 ;; esac
@@ -79,4 +99,15 @@ send_values() { # by $carrier
         number=$((number + 1))
     done <"$run/pieces"
     put_value format 1 && put_value chunks "$number" && put_value nonce "$nonce"
+}
+
+# A domain that Xen restored has no answer of its guest any more.
+answer_again() { # by $carrier
+    [ "$carrier" = xenstore ] && [ -e "$run/receipt" ] || return 0
+    [ -z "$(xenstore-read data/ims/receipt/nonce 2>/dev/null)" ] || return 0
+    if take_lock 0; then
+        nonce=$(sed -n 's/^nonce //p' "$run/receipt")
+        send_values || say "the receipt could not be written again: $carrier"
+    fi
+    release_lock
 }

@@ -15,10 +15,12 @@ watch() {
         now=
         if read -r carrier device 2>/dev/null <"$run/carrier"; then
             now=$(seen_now)
+            answer_again
         elif [ $((sought % 10)) -eq 0 ] && find_carrier; then # not at every disk at every look
             now=$(seen_now)
         fi
         if [ -n "$now" ] && [ "$now" != "$(cat "$run/seen" 2>/dev/null)" ]; then
+            kept=
             apply
         fi
         sought=$((sought + 1))
