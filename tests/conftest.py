@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from tests.labs import LabError, kvm, tiny_guest
+from tests.labs import LabError, kvm, tiny_guest, xen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from tests.labs.kvm import KvmLab
+    from tests.labs.xen import Machine as XenMachine
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +40,19 @@ def kvm_lab() -> Iterator[KvmLab]:
     yield lab
     if before is None:
         kvm.stop(force=True)
+
+
+@pytest.fixture(scope="session")
+def xen_lab() -> Iterator[XenMachine]:
+    """A running dom0, which root may enter over SSH."""
+    before = xen.lab()
+    try:
+        lab = xen.start()
+    except LabError as error:
+        unavailable("Xen lab", error)
+    yield lab
+    if before is None:
+        xen.stop()
 
 
 @pytest.fixture(scope="session")

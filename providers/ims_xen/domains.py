@@ -16,7 +16,8 @@ _MIB = 1 << 20
 # From the right, because a foreign domain's name may hold spaces.
 _LINE = re.compile(
     r"(?P<name>.*?) +(?P<id>[0-9]{1,5}) +(?P<memory>[0-9]{1,12}) +(?P<vcpus>[0-9]{1,5})"
-    r" +(?P<letters>[a-z-]{6}) +(?P<seconds>[0-9]+\.[0-9]+) +(?P<uuid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?: .*)?"
+    r" +(?P<letters>[a-z-]{6}) +(?P<seconds>[0-9]+\.[0-9]+)"
+    r" +(?P<uuid>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?: .*)?"
 )
 
 

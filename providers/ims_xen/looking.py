@@ -86,7 +86,9 @@ def _cards(content: bytes) -> tuple[Interface, ...]:
 
 
 def _card(fields: dict[str, Any]) -> Interface:
-    values = {key: tuple(v) if isinstance(v, list) else v for key, v in fields.items()}
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()
+    }
     return Interface(**values)
 
 
@@ -139,7 +141,8 @@ def _folder(
     problem, config = "", {}
     try:
         config = parse(contents.get(f"{name}/{CONFIG}", b"").decode())
-        lost = _lost(Folder(directory, name), config, files)
+        made = mark is not None and bool(mark.operation)
+        lost = _lost(Folder(directory, name), config, files, ours=made)
         problem = f"lost: {', '.join(lost)}" if lost else ""
     except (ImsError, UnicodeDecodeError) as error:
         problem = f"its {CONFIG} cannot be read: {error}"
@@ -154,8 +157,10 @@ def _folder(
     )
 
 
-def _lost(folder: Folder, config: Mapping[str, Value], files: Collection[str]) -> list[str]:
-    """The files that the VM needs and that are not there any more."""
+def _lost(
+    folder: Folder, config: Mapping[str, Value], files: Collection[str], *, ours: bool
+) -> list[str]:
+    """The files that the VM needs and that are not there any more; not those of an adopted VM."""
     if not config:
         return [CONFIG]
     disks = config.get("disk", ())
@@ -163,7 +168,7 @@ def _lost(folder: Folder, config: Mapping[str, Value], files: Collection[str]) -
     own = [
         path.rpartition("/")[2] for path in targets if path == folder.path(path.rpartition("/")[2])
     ]
-    if len(targets) == 1:  # what it is told is on no disk
+    if ours and len(targets) == 1:  # what it is told is on no disk
         own.append(KEYS)
     return [file for file in own if file not in files]
 

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from ims_core.errors import ConflictError, InvalidError, NotFoundError, UnsupportedError
 from ims_core.models import Carrier, CarrierLimits, Features, Host
+from ims_core.names import check_name
 from ims_core.spi import NOTHING_KNOWN, Discarded, Provider
 from ims_dom0.archive import pack
 from ims_dom0.dom0 import CALL_SECONDS, MAKING_SECONDS, Dom0
 from ims_xen import checks, looking, metrics
 from ims_xen.config import BOOT_METHODS, vm_config
+from ims_xen.definition import config_of
 from ims_xen.domains import domains_of
 from ims_xen.names import CARDS, CONFIG, KEYS, MARK, MEDIUM, making
 from ims_xen.networks import Bridges
@@ -176,10 +178,16 @@ class XenProvider(Provider):
         )
 
     def write_mark(self, vm: str, mark: Mark) -> None:
-        """Replace the file that holds it."""
-        found = looking.find(self._dom0, vm)
-        files = {MARK: looking.mark_json(found.name, mark)}
-        self._dom0.call("put", vm, stdin=pack(files), subject=f"VM {found.name}")
+        """Replace the file that holds it; the domain of somebody else gets a folder for it."""
+        try:
+            name = looking.find(self._dom0, vm).name
+        except NotFoundError:
+            if mark.operation:
+                raise
+            self._adopt(vm, mark)
+        else:
+            files = {MARK: looking.mark_json(name, mark)}
+            self._dom0.call("put", vm, stdin=pack(files), subject=f"VM {name}")
 
     def discard(self, resource: Resource) -> Discarded:
         """Remove a folder or a VM, if that operation made it."""
@@ -295,6 +303,19 @@ class XenProvider(Provider):
         self._templates.remove(name)
 
     # --- parts ---
+
+    def _adopt(self, vm: str, mark: Mark) -> None:
+        found = next((each for each in self.inspect([vm]) if each.uuid == vm), None)
+        if found is None:
+            raise NotFoundError(f"there is no VM {vm!r}", code="vm-not-found", vm=vm)
+        check_name("VM", found.name)
+        subject = f"VM {found.name}"
+        files = {
+            CONFIG: config_of(self._dom0.call("definition", vm, subject=subject)).encode(),
+            MARK: looking.mark_json(found.name, mark),
+        }
+        folder = making(found.name, vm)
+        self._dom0.call("adopt", found.name, folder, stdin=pack(files), subject=subject)
 
     def _completed(self, bridges: Bridges, cards: Sequence[Interface]) -> tuple[Interface, ...]:
         return tuple(bridges.complete(card, self._settings["bridge"]) for card in cards)

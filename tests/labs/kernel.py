@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import shutil
+import struct
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,6 +45,20 @@ def build() -> Path:
     packages = _packages()
     entry_key = cache.key(*packages, Path(__file__))
     return cache.entry("kernel", entry_key, lambda work: _build(packages, work))
+
+
+def unpacked(vmlinuz: Path) -> bytes:
+    """The ELF file in a bzImage (Linux, Documentation/arch/x86/boot.rst: payload_offset)."""
+    image = vmlinuz.read_bytes()
+    setup_sectors, offset, length = image[0x1F1], *struct.unpack_from("<II", image, 0x248)
+    payload = image[(setup_sectors + 1) * 512 + offset :][:length]
+    # The last four bytes are the unpacked size, in Debian's and Ubuntu's formats.
+    if payload.startswith(b"\xfd7zXZ"):
+        return lzma.decompress(payload[:-4])
+    with tempfile.TemporaryDirectory() as scratch:
+        Path(scratch, "payload").write_bytes(payload[:-4])
+        run("zstd", "-d", "-q", "--no-check", Path(scratch, "payload"), "-o", Path(scratch, "elf"))
+        return Path(scratch, "elf").read_bytes()
 
 
 def _packages() -> tuple[str, ...]:

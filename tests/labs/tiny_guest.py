@@ -72,8 +72,9 @@ _DIRECTORIES = (
 def build() -> Path:
     """Return the path of the image, a compressed qcow2; build it if anything changed.
 
-    It is a base for overlays: do not write to it. Beside it stand ``vmlinuz`` and
-    ``initrd.gz``, for hypervisors that load a kernel themselves.
+    It is a base for overlays: do not write to it. Beside it stand ``tiny.raw``, and ``vmlinuz``,
+    ``vmlinux`` (the same, unpacked) and ``initrd.gz``, for hypervisors that load a kernel
+    themselves.
     """
     packages.require("guest")
     boot = kernel.build()
@@ -90,6 +91,7 @@ def build() -> Path:
 def _build(boot: Path, work: Path) -> None:
     progress("tiny guest: building its disk")
     shutil.copyfile(boot / "vmlinuz", work / "vmlinuz")
+    (work / "vmlinux").write_bytes(kernel.unpacked(work / "vmlinuz"))
     (work / "initrd.gz").write_bytes(gzip.compress(_initramfs(boot), mtime=0))
     config, partition, state, raw = (
         work / name for name in ("syslinux.cfg", "partition", "state", "tiny.raw")
@@ -100,7 +102,7 @@ def _build(boot: Path, work: Path) -> None:
     run("mke2fs", "-q", "-t", "ext4", "-O", "^metadata_csum", "-L", "STATE", state, _STATE_SIZE)
     bios_disk.write_disk(raw, [partition, state])
     run("qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", raw, work / "tiny.qcow2")
-    for path in (config, partition, state, raw):
+    for path in (config, partition, state):
         path.unlink()
 
 

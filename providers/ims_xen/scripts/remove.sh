@@ -2,8 +2,13 @@
 remove_vm() { # $vm, UUID
     find_domain "$1"
     [ -z "$domid" ] || destroy
-    rm -f "/var/log/xen/console/guest-${vm##*/}.log"
-    find "$vm" -mindepth 1 -depth ! -path "$vm/mark.json" -delete
+    disks=
+    if grep -qF '"operation": ""' "$vm/mark.json"; then
+        disks='root.*' # adopted: its disks are not ours, wherever they lie
+    else
+        rm -f "/var/log/xen/console/guest-${vm##*/}.log"
+    fi
+    find "$vm" -mindepth 1 -depth ! -path "$vm/mark.json" ! -name "$disks" -delete
     rm -f "$vm/mark.json"
-    rmdir "$vm"
+    rmdir "$vm" 2>/dev/null || [ -n "$disks" ]
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import subprocess
 from dataclasses import asdict, dataclass
@@ -23,7 +22,7 @@ _READY_SECONDS = 300.0
 _PROGRAM = "qemu-system-x86_64"
 _TRY_SECONDS = 20
 # With -cpu max dom0 dies of a page fault.
-_CPU = os.environ.get("IMS_XEN_CPU", "Westmere")
+_CPU = "Westmere"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,55 @@
+"""The xen provider passes the suite that every provider must, on a real dom0."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ims_core.testing import Target
+from ims_core.testing.suite import *  # noqa: F403 - the suite's one import line
+from ims_xen import XenProvider
+from tests.xen.conftest import BOOT_SECONDS, DIRECTORY, leftovers, settings_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.labs.xen import Machine
+
+# Under emulation each start takes a quarter of a minute, and there are dozens.
+pytestmark = [pytest.mark.lab_xen, pytest.mark.full]
+
+FOREIGN = """\
+name="{name}"
+type="pv"
+memory=32
+kernel="{directory}/templates/{template}/kernel"
+"""
+
+
+@pytest.fixture
+def ims_target(xen_lab: Machine, template: str) -> Iterator[Target]:
+    settings = XenProvider.settings()(**settings_of(xen_lab)).model_dump()
+
+    def make_foreign(name: str) -> Callable[[], object]:
+        text = FOREIGN.format(name=name, directory=DIRECTORY, template=template)
+        xen_lab.run(f"cat >/tmp/{name}.cfg <<'END'\n{text}END\nxl create -q -p /tmp/{name}.cfg")
+        return lambda: xen_lab.run(f"xl destroy {name} 2>/dev/null; rm -f /tmp/{name}.cfg")
+
+    def break_vm(uuid: str) -> Callable[[], object]:
+        xen_lab.run(f"rm $(dirname $(grep -l {uuid} {DIRECTORY}/vms/*/mark.json))/root.raw")
+        return lambda: None
+
+    with XenProvider.open(settings) as provider:
+        (found,) = (each for each in provider.list_templates() if each.name == template)
+        yield Target(
+            provider=provider,
+            template=found,
+            settings=settings,
+            static_address="10.0.2.60",
+            boots=True,
+            boot_timeout=BOOT_SECONDS,
+            make_foreign=make_foreign,
+            break_vm=break_vm,
+            leftovers=lambda: leftovers(xen_lab),
+        )

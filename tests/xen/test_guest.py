@@ -1,0 +1,145 @@
+"""A real PV guest on a real Xen: told by xenstore, by a CD and by a disk, and told again."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.xen.conftest import MEMORY
+
+if TYPE_CHECKING:
+    from tests.xen.conftest import Lab
+
+pytestmark = pytest.mark.lab_xen
+
+NEW = ("--memory", MEMORY, "--wait", "ready", "--timeout", "400")
+
+
+def test_a_guest_keeps_what_it_was_told_through_its_whole_life(lab: Lab) -> None:
+    """One VM, because each of its boots takes long under emulation."""
+    made = lab.json("create-vm", "web01", *NEW, "--set", "color=red", "--secret", secret(lab))
+    assert made["state"] == "running"
+    assert made["receipt"]["ready"]
+    keys_are_for_the_guest_to_read_only(lab)
+    told_again(lab)
+    metrics_move(lab)
+    suspended_and_resumed(lab)
+    rebooted_from_inside(lab)
+    rebooted_by_xl(lab)
+    rebooted_by_ims(lab)
+    lab.json("stop-vm", "web01", "--timeout", "120")
+    assert "web01" not in lab.domains()
+    stopped = lab.json("show-vm", "web01")
+    assert stopped["state"] == "stopped"
+    lab.json("delete-vm", "web01")
+
+
+def secret(lab: Lab) -> str:
+    path = lab.config.parent / "secret"
+    path.write_text("hush-hush-it-is-secret")
+    return f"token={path}"
+
+
+def keys_are_for_the_guest_to_read_only(lab: Lab) -> None:
+    domid = lab.domains()["web01"]
+    listed = lab.dom0.run(f"xenstore-ls -fp /local/domain/{domid}/vm-data")
+    permissions = set(re.findall(r"\((n[^)]*)\)", listed))
+    assert permissions == {f"n0,r{domid}"}
+    # Neither in a log of the toolstack nor in a file that others may read.
+    found = lab.dom0.run(
+        "grep -rl hush-hush /var/log/xen /etc/xen 2>/dev/null; find /var/lib/ims -perm /077"
+    )
+    assert found == ""
+
+
+def told_again(lab: Lab) -> None:
+    before = lab.domains()["web01"]
+    told = lab.json("update-context", "web01", "--set", "color=blue", "--timeout", "120")
+    assert told["receipt"]["ready"]
+    assert lab.domains()["web01"] == before, "it was not rebooted"
+    assert lab.json("show-context", "web01")["digest"] == told["context_digest"]
+
+
+def metrics_move(lab: Lab) -> None:
+    (before,) = lab.json("metrics", "web01")
+    lab.on_console(
+        "web01",
+        "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done;"
+        " dd if=/dev/zero of=/root/x bs=64k count=64; sync; ping -c 3 10.0.2.15",
+    )
+
+    def moved() -> bool:
+        (now,) = lab.json("metrics", "web01")
+        counters = ("cpu_seconds", "disk_write_bytes", "net_rx_bytes", "net_tx_bytes")
+        return all(now[each] > before[each] for each in counters)
+
+    lab.until("the metrics move", moved)
+    (after,) = lab.json("metrics", "web01")
+    assert after["timestamp"] > before["timestamp"]
+    assert after["disk_write_bytes"] - before["disk_write_bytes"] >= 64 * 64 * 1024
+    assert after["memory_max_bytes"] == 128 << 20
+    assert after["memory_used_bytes"] is None
+
+
+def suspended_and_resumed(lab: Lab) -> None:
+    first = lab.domains()["web01"]
+    told = lab.json("show-vm", "web01")
+    lab.json("suspend-vm", "web01")
+    assert "web01" not in lab.domains()
+    assert lab.json("show-vm", "web01")["state"] == "suspended"
+    assert lab.json("resume-vm", "web01")["state"] == "running"
+    second = lab.domains()["web01"]
+    assert second != first
+    assert told["context_digest"] == lab.json("show-vm", "web01")["context_digest"]
+    answered_as(lab, second, told)
+
+
+def rebooted_from_inside(lab: Lab) -> None:
+    told, before = lab.json("show-vm", "web01"), lab.domains()["web01"]
+    lab.on_console("web01", "reboot")
+    lab.until("a new domain", lambda: lab.domains().get("web01", before) != before)
+    answered_as(lab, lab.domains()["web01"], told)
+
+
+def rebooted_by_xl(lab: Lab) -> None:
+    told, before = lab.json("show-vm", "web01"), lab.domains()["web01"]
+    lab.dom0.run("xl reboot web01")
+    lab.until("a new domain", lambda: lab.domains().get("web01", before) != before)
+    answered_as(lab, lab.domains()["web01"], told)
+
+
+def rebooted_by_ims(lab: Lab) -> None:
+    told, before = lab.json("show-vm", "web01"), lab.domains()["web01"]
+    again = lab.json("reboot-vm", "web01", "--wait", "ready", "--timeout", "400")
+    assert lab.domains()["web01"] != before
+    assert again["receipt"]["ready"]
+    assert again["context_digest"] == told["context_digest"]
+
+
+def answered_as(lab: Lab, domid: int, told: dict[str, object]) -> None:
+    """The guest of this domain answered itself, and is what it was."""
+    receipt = f"/local/domain/{domid}/data/ims/receipt/nonce"
+    lab.until(
+        "the guest's answer in its new domain",
+        lambda: lab.dom0.run(f"xenstore-read {receipt} 2>/dev/null || :").strip(),
+        240,
+    )
+    now = lab.json("show-vm", "web01")
+    assert now["receipt"] == told["receipt"]
+    assert [each["address"] for each in now["addresses"] if each["source"] == "receipt"]
+    prompt = lab.dom0.run("tail -n 3 /var/log/xen/console/guest-web01.log")
+    assert "ready" in lab.dom0.run("tail -c 2000 /var/log/xen/console/guest-web01.log"), prompt
+
+
+@pytest.mark.parametrize("carrier", ["iso", "fat-disk"])
+def test_media_tell_a_guest_that_reads_no_xenstore(lab: Lab, carrier: str) -> None:
+    name = f"web-{carrier}"
+    address = {"iso": "10.0.2.60", "fat-disk": "10.0.2.61"}[carrier]
+    made = lab.json(
+        *("create-vm", name, *NEW, "--context-carrier", carrier, "--ip", f"{address}/24"),
+    )
+    assert made["receipt"]["ready"]
+    assert f"{address}/24" in [each["address"] for each in made["addresses"]]
+    lab.json("delete-vm", name)

@@ -1,0 +1,70 @@
+"""Many guests over one connection, and looks at them that cost the same for one as for eight."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ims_dom0.ssh import SshShell
+from tests.xen.conftest import MEMORY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ims_dom0.shell import Answer
+    from tests.xen.conftest import Lab
+
+pytestmark = pytest.mark.lab_xen
+
+RUNNING, DEFINED = 8, 20
+NEW = ("--memory", MEMORY, "--quiet", "--timeout", "850")
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is run in the dom0, one script for each round trip."""
+    made: list[str] = []
+    run = SshShell.run
+
+    def counted(self: SshShell, script: str, *arguments: str, **options: object) -> Answer:
+        made.append(script)
+        return run(self, script, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(SshShell, "run", counted)
+    return made
+
+
+def connections(lab: Lab) -> int:
+    """How many the dom0's SSH server let in so far, but for those of the lab's own."""
+    return int(lab.dom0.run("journalctl -q -u ssh | grep -c 'Accepted publickey' || :"))
+
+
+def test_eight_run_and_twenty_are_defined_over_one_connection_each(
+    lab: Lab, calls: list[str]
+) -> None:
+    before = connections(lab)
+    many = str(DEFINED - RUNNING)
+    lab.json("create-vm", "idle", "--count", many, "--wait", "defined", *NEW)
+    assert connections(lab) == before + 1
+    lab.json("create-vm", "busy-0", "--wait", "running", *NEW)
+    one = (cost(calls, lab.ims.metrics), cost(calls, lab.ims.list_vms))
+    before = connections(lab)
+    lab.json("create-vm", "busy", "--count", str(RUNNING - 1), "--wait", "running", *NEW)
+    assert connections(lab) == before + 1
+    assert cost(calls, lab.ims.metrics) == one[0] == 1
+    assert cost(calls, lab.ims.list_vms) == one[1] == 1
+    found = lab.ims.list_vms()
+    assert len(found) == DEFINED
+    assert sum(vm.state == "running" for vm in found) == RUNNING
+    assert len(lab.ims.metrics()) == RUNNING
+    names = [vm.name for vm in found]
+    done = [lab.cli("delete-vm", name, "--quiet").returncode for name in names]
+    assert set(done) == {0}
+
+
+def cost(calls: list[str], verb: Callable[[], object]) -> int:
+    """Round trips."""
+    calls.clear()
+    verb()
+    return len(calls)
