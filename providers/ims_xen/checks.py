@@ -60,8 +60,8 @@ def check(dom0: Dom0, bridge: str) -> Iterator[Finding]:
         yield Finding(
             "consoles",
             "what guests print is not kept, so errors cannot show it",
-            "start xenconsoled with --log=guest: Debian's /etc/default/xen has XENCONSOLED_ARGS"
-            " for that, others have XENCONSOLED_TRACE=guest",
+            "make /var/log/xen/console, and start xenconsoled with --log=guest: Debian's"
+            " /etc/default/xen has XENCONSOLED_ARGS for that, others XENCONSOLED_TRACE=guest",
         )
 
 

@@ -136,11 +136,11 @@ def settings_of(dom0: Machine) -> dict[str, Any]:
     }
 
 
-def write_config(directory: Path, dom0: Machine, **changed: object) -> Path:
+def write_config(folder: Path, dom0: Machine, /, **changed: object) -> Path:
     """An ims.toml whose default pool is the lab."""
     settings = {**settings_of(dom0), **changed}
     lines = [f"{word} = {json.dumps(value)}" for word, value in settings.items()]
-    path = directory / "ims.toml"
+    path = folder / "ims.toml"
     path.write_text(
         'default_pool = "lab"\n[pools.lab]\nprovider = "xen"\n'
         f'template = "{TEMPLATE}"\n' + "\n".join(lines) + "\n"

@@ -10,8 +10,9 @@ done
 section "$1" bridge
 [ ! -d "/sys/class/net/$2/bridge" ] || echo yes
 section "$1" console
-ps -eo args 2>/dev/null | grep -q '[x]enconsoled.*--log' && echo yes || :
-[ ! -d /var/log/xen/console ] || echo yes
+if ps -eo args 2>/dev/null | grep -q '[x]enconsoled.*--log'; then
+    [ ! -d /var/log/xen/console ] || echo yes
+fi
 section "$1" room
 place=$dir
 until [ -d "$place" ]; do place=${place%/*} place=${place:-/}; done

@@ -57,6 +57,7 @@ echo 'vif.default.script="vif-lab"' >>/etc/xen/xl.conf
 printf '%s\\n' xen-blkback xen-netback xen-gntdev xen-evtchn loop >/etc/modules
 echo '/dev/sda / ext4 defaults,noatime 0 0' >/etc/fstab
 echo 'XENCONSOLED_ARGS=--log=guest' >>/etc/default/xen # what guests print is kept
+mkdir -p /var/log/xen/console
 mkdir -p -m 700 /root/.ssh
 systemctl enable ssh networking
 # Nobody looks at them here, and each costs a second of the boot.
