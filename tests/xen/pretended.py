@@ -7,8 +7,10 @@ and a guest that goes on with memory older than its disk; ``PretendedXen.check``
 
 from __future__ import annotations
 
+import os
 import shutil
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from uuid import uuid4
@@ -21,12 +23,11 @@ from ims_xen import XenProvider
 from ims_xen.scripts import script
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from typing import Self
 
     from ims_core.spi import Progress
     from ims_dom0.shell import Answer
-    from tests.xen.xenstored import Xenstored
 
 STUBS = Path(__file__).parent / "stubs"
 SIZE = 64 << 10
@@ -51,6 +52,7 @@ class PretendedShell:
 
     def __init__(self, xen: Path) -> None:
         self._xen, self._shell = xen, LocalShell()
+        self.patience = 20  # seconds for a lock, as the prelude has it
 
     @property
     def endpoint(self) -> str:
@@ -80,7 +82,7 @@ class PretendedShell:
         assert script.count("PATH=/usr/sbin:") == 1, "the prelude sets PATH in another way now"
         for real, pretended in _REAL.items():
             script = script.replace(real, pretended.format(xen=self._xen))
-        return script
+        return script.replace("flock -w 20 ", f"flock -w {self.patience} ")
 
 
 class PretendedProvider(XenProvider):
@@ -97,12 +99,9 @@ class PretendedXen:
 
     Attributes:
         folder: The test's own.
-        store: Its xenstored, when one runs.
     """
 
     folder: Path
-    store: Xenstored | None = None
-    orders: list[VMSpec] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for name in ("bin", "cuts", "domains", "ids", "disks", "guests", "log/console"):
@@ -241,10 +240,27 @@ class PretendedXen:
         """What ``xl destroy`` would do, if it is still there."""
         shutil.rmtree(self.xen / "domains" / number, ignore_errors=True)
 
+    def without_store(self) -> None:
+        """Have put_keys.py only noted in ``calls``; no xenstored is needed then, and it is fast."""
+        self.install(
+            self.xen / "bin/python3", '#!/bin/sh\ncat >/dev/null\necho "keys $2" >>@XEN@/calls\n'
+        )
+
     def set_letters(self, letters: str) -> None:
         """What the only domain does now."""
         (domain,) = self.domains()
         (self.xen / "domains" / domain["id"] / "letters").write_text(f"{letters}\n")
+
+    def keep(self) -> None:
+        """Remember all of it as it is now, for :meth:`restore`."""
+        for part in (self.pool, self.xen):
+            shutil.copytree(part, self.folder / f"{part.name}.kept")
+
+    def restore(self) -> None:
+        """Have all of it as it was."""
+        for part in (self.pool, self.xen):
+            shutil.rmtree(part)
+            shutil.copytree(self.folder / f"{part.name}.kept", part)
 
     def cut_at(self, step: int) -> None:
         """From now on, end the scripts at this step; see ``stubs/wrapper``."""
@@ -263,6 +279,28 @@ class PretendedXen:
         return int((self.xen / "steps").read_text()) == int((self.xen / "cut").read_text())
 
 
+def gate(path: Path) -> Path:
+    """A pipe at which a stub waits until :func:`let_pass`."""
+    os.mkfifo(path)
+    return path
+
+
+def let_pass(path: Path) -> None:
+    """Let whoever waits there, or will, go on."""
+    descriptor = os.open(path, os.O_RDWR)  # neither end waits for the other then
+    os.set_blocking(descriptor, False)
+    path.unlink()
+    os.close(descriptor)
+
+
+def wait_for(happened: Callable[[], object], seconds: float = 10.0) -> None:
+    """Until it has happened."""
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end, "in vain"
+        time.sleep(0.005)
+
+
 def delivery(nonce: str = "", **values: str) -> Delivery:
     """A context by xenstore's keys; the bytes do not matter here."""
     return Delivery("bootparams", Carrier.XENSTORE, "sha256:" + "1" * 64, nonce, values=values)
@@ -271,12 +309,3 @@ def delivery(nonce: str = "", **values: str) -> Delivery:
 def mark(spec: VMSpec, **changes: Any) -> Mark:
     """A mark as create-vm gives it first."""
     return Mark("store", OPERATION, spec.uuid, template=spec.template.name, **changes)
-
-
-def cuts(folder: Path, most: int = 100) -> Iterator[tuple[int, PretendedXen]]:
-    """A new dom0 for each step at which a script may be cut; the test ends it after the last."""
-    for step in range(1, most):
-        dom0 = PretendedXen(folder / f"{step}")
-        yield step, dom0
-        dom0.check()
-    raise AssertionError(f"more than {most} steps")
