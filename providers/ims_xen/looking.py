@@ -209,7 +209,8 @@ def _foreign(domain: Domain) -> VM:
 def _state(folder: _Folder, domain: Domain | None) -> State:
     if domain is not None:
         state = state_of(domain.letters)
-        unfinished = state is State.PAUSED and STARTING in folder.files
+        never_ran = state is State.PAUSED and domain.seconds == 0
+        unfinished = never_ran and STARTING in folder.files
         return State.STARTING if unfinished else state
     if MEMORY in folder.files:
         return State.SUSPENDED

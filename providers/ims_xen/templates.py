@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, BinaryIO
 
-from ims_core.errors import InvalidError
+from ims_core.errors import ConflictError, InvalidError
 from ims_core.models import Template
 from ims_dom0.archive import pack, unpack
 from ims_xen.names import making
@@ -66,11 +66,14 @@ class Templates:
                         f"{files[role].name} changed while it was read",
                         hint="import it again when it is whole",
                     )
-        undo.announce("template", f"{template.name}/{undo.operation}")
-        manifest = json.dumps(asdict(template), indent=1).encode()
-        self._dom0.call(
-            "publish", folder, template.name, stdin=pack({_MANIFEST: manifest}), subject=subject
-        )
+        published = f"{template.name}/{undo.operation}"
+        undo.announce("template", published)
+        manifest = pack({_MANIFEST: json.dumps(asdict(template), indent=1).encode()})
+        try:
+            self._dom0.call("publish", folder, template.name, stdin=manifest, subject=subject)
+        except ConflictError:
+            undo.retract("template", published)  # that name is somebody else's
+            raise
 
     def remove(self, name: str) -> None:
         """Remove one that no VM was made from."""

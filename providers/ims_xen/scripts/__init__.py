@@ -10,7 +10,7 @@ __all__ = ["script"]
 _HERE = Path(__file__).parent
 _PARTS = {
     **dict.fromkeys(("start", "resume", "update"), ("put_keys",)),
-    **dict.fromkeys(("delete", "discard"), ("remove",)),
+    **dict.fromkeys(("delete", "delete_template", "discard"), ("remove",)),
 }
 
 

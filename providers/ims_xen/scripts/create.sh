@@ -6,7 +6,9 @@ trap 'status=$?; [ "$status" -eq 0 ] || rm -rf "$new"; exit "$status"' EXIT
 lock "$new"
 tar -xf - -C "$new"
 [ -e "$template/manifest.json" ] || refuse template-not-found "there is no template $3"
-[ ! -e "$dir/vms/$name" ] || refuse vm-exists "there is a VM '$name' already"
+# An empty folder is what a delete leaves that was cut short at its very end.
+[ ! -e "$dir/vms/$name" ] || rmdir "$dir/vms/$name" 2>/dev/null ||
+    refuse vm-exists "there is a VM '$name' already"
 ! xl domid "$name" >/dev/null 2>&1 || refuse vm-exists "there is a domain '$name' already"
 case $format in
 raw)

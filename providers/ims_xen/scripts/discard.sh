@@ -17,8 +17,10 @@ discard_vm() { # UUID
 discard_template() { # FOLDER
     if ! lock "$1"; then
         echo absent
+    elif rmdir "$1" 2>/dev/null; then
+        echo absent
     elif made_by "$1/manifest.json"; then
-        rm -rf "$1"
+        remove_template "$1"
         echo removed
     else
         echo not-ours

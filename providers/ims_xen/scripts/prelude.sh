@@ -51,18 +51,27 @@ list_domains() { # gives $domains
     domains=$(xl list -v) || refuse no-xl "xl does not answer in this dom0"
 }
 
-# Gives $domid and $state (the letters of `xl list`) of a domain; both empty where there is none.
+# Gives $domid, $state (the letters of `xl list`) and $seconds (of CPU time) of a domain; all empty
+# where there is none.
 # The columns are counted from the UUID, because a foreign domain's name may hold spaces.
 find_domain() { # UUID
     list_domains
     found=$(printf '%s\n' "$domains" | awk -v uuid="$1" '{
-        for (i = NF; i > 5; i--) if ($i == uuid) { print $(i - 5), $(i - 2); next }
+        for (i = NF; i > 5; i--) if ($i == uuid) { print $(i - 5), $(i - 2), $(i - 1); next }
     }' | tail -n 1)
-    domid=${found%% *} state=${found##* }
+    domid=${found%% *} state=${found#* } seconds=${found##* }
+    state=${state% *}
 }
 
 is_on() { # by $state; a domain that crashed or was shut down is only kept to be looked at
     case $state in '' | *[scd]*) return 1 ;; esac
+}
+
+# A start or resume that was cut short leaves a domain that never ran. One that was paused later has
+# used CPU time: it is nobody's to destroy, and its disks have gone on.
+unfinished() { # by $vm, $state and $seconds
+    [ -e "$vm/starting" ] || return 1
+    case $state:$seconds in *p*:0.0) ;; *) return 1 ;; esac
 }
 
 # What comes on standard input, a tar archive, takes the place of the VM's files one by one, the

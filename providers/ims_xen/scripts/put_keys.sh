@@ -26,16 +26,16 @@ run_domain() { # UUID COMMAND..., which leaves it paused; gives $domid
 }
 
 let_run() {
-    xl unpause "$domid"
     : >"$vm/started"
+    xl unpause "$domid"
     rm -f "$vm/starting"
 }
 
-# A start or resume that was cut short leaves a domain that never ran.
-clear_unfinished() { # by $domid and $state
-    [ -e "$vm/starting" ] || return 0
-    case $state in
-    *p*) destroy && domid='' state='' ;;
-    esac
+clear_unfinished() { # by $domid, $state and $seconds
+    if unfinished; then
+        [ ! -e "$vm/memory.used" ] || mv "$vm/memory.used" "$vm/memory"
+        destroy
+        domid='' state=''
+    fi
     rm -f "$vm/starting"
 }

@@ -1,3 +1,10 @@
+# Of a template, too, what says what it is goes last, so that this can be done again.
+remove_template() { # FOLDER
+    find "$1" -mindepth 1 ! -name manifest.json -delete
+    rm -f "$1/manifest.json"
+    rmdir "$1"
+}
+
 # A VM goes file by file, its mark last: half a VM can still be found and removed.
 remove_vm() { # $vm, UUID
     find_domain "$1"

@@ -2,13 +2,10 @@
 uuid=$1
 need_vm "$uuid"
 find_domain "$uuid"
-if [ -e "$vm/starting" ] && [ -e "$vm/memory.used" ]; then
-    case $state in *p*) mv "$vm/memory.used" "$vm/memory" ;; esac # it never ran
-fi
 clear_unfinished
 if [ -n "$domid" ]; then
-    rm -f "$vm/memory" "$vm/memory.used"
     is_on || refuse vm-not-suspended "it is not suspended"
+    rm -f "$vm/memory" "$vm/memory.used"
     xl unpause "$domid"
     exit
 fi

@@ -6,6 +6,7 @@ clear_unfinished
 [ ! -e "$vm/memory" ] || [ -n "$state" ] || refuse vm-suspended "it is suspended to disk"
 ! is_on || refuse vm-running "it is running already"
 [ -z "$domid" ] || destroy
+rm -f "$vm/memory" "$vm/memory.used"
 take_files
 run_domain "$uuid" xl create -q -p "$vm/vm.cfg"
 let_run

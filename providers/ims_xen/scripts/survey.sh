@@ -4,7 +4,7 @@ section "$1" domains
 list_domains
 printf '%s\n' "$domains"
 section "$1" names
-[ ! -d "$dir/vms" ] || ls -1 "$dir/vms"
+[ ! -d "$dir/vms" ] || find "$dir/vms" -mindepth 1 -maxdepth 1 ! -empty -printf '%f\n'
 section "$1" bridges
 for bridge in /sys/class/net/*/bridge; do
     [ ! -d "$bridge" ] || (bridge=${bridge%/bridge} && echo "${bridge##*/}")

@@ -1,0 +1,63 @@
+"""The suite that every provider must pass, through the whole xen provider on a pretended dom0.
+
+A quick complement to the suite on a real dom0: the scripts are the real ones, Xen is not, and no
+guest boots. No static address is named, because the provider neither knows those that are taken
+nor refuses one that comes with its prefix length: a dom0 need not have an address in the network
+that its bridge leads to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ims_core.models import Interface, Template
+from ims_core.testing import Target
+from ims_core.testing.suite import *  # noqa: F403 - the suite's one import line
+from ims_core.undo import Undo
+from tests.xen.pretended import OPERATION, SIZE, PretendedXen
+from tests.xen.xenstored import Xenstored
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+# The provider adopts no domains yet; a real dom0 will show whether it does.
+del test_a_vm_that_was_adopted_is_seen_as_ours_and_deleted  # type: ignore[name-defined]  # noqa: F821
+
+
+@pytest.fixture
+def ims_target(tmp_path: Path) -> Iterator[Target]:
+    xen = PretendedXen(tmp_path)
+    image = tmp_path / "tiny.raw"
+    image.write_bytes(b"\x55" * SIZE)
+    digest = f"sha256:{hashlib.sha256(image.read_bytes()).hexdigest()}"
+    template = Template("tiny", "raw", digest, SIZE, SIZE, layout="bootparams")
+    xen.provider.import_template({"image": image}, template, Undo(OPERATION), lambda *_: None)
+
+    def make_foreign(name: str) -> Callable[[], object]:
+        number = xen.foreign(name)
+        return lambda: xen.remove_foreign(number)
+
+    def break_vm(uuid: str) -> Callable[[], object]:
+        (vm,) = xen.provider.inspect([uuid])
+        xen.vm(vm.name).joinpath("root.raw").unlink()
+        return lambda: None
+
+    def leftovers() -> set[str]:
+        own = {path.name for path in xen.pool.glob("vms/*")}
+        return xen.files() | {each["name"] for each in xen.domains() if each["name"] not in own}
+
+    with Xenstored(xen.xen / "xenstored"):
+        yield Target(
+            provider=xen.provider,
+            template=template,
+            interfaces=(Interface(network="xenbr0"),),
+            settings=xen.settings,
+            make_foreign=make_foreign,
+            break_vm=break_vm,
+            leftovers=leftovers,
+        )
+    xen.check()
