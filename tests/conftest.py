@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+from hypothesis import settings
 
 from tests.labs import LabError, kvm, tiny_guest
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.labs.kvm import KvmLab
+
+# A busy machine must not fail a test, and the tests leave nothing behind.
+settings.register_profile("ims", deadline=None, database=None)
+settings.load_profile("ims")
 
 
 @pytest.fixture(autouse=True)
