@@ -199,6 +199,7 @@ def test_a_first_run_that_was_ended_is_made_up_for_by_the_watcher(machine: Hyper
     first = machine.run("--wait", "0")
     applied = machine.root / "var/lib/ims/applied"
     until(lambda: applied.exists() and "it was started" in applied.read_text())
+    until(lambda: descendants(first.pid, "sleep"))
     (script,) = descendants(first.pid, "sleep")
     first.kill()
     os.kill(script, signal.SIGKILL)
@@ -217,11 +218,19 @@ def test_a_first_run_that_was_ended_is_made_up_for_by_the_watcher(machine: Hyper
 
 
 def descendants(pid: int, name: str) -> list[int]:
-    """The processes of that name below one."""
+    """The processes of that name below one; they come and go while this looks."""
     children = [int(each) for path in Path(f"/proc/{pid}/task").glob("*/children")
-                for each in path.read_text().split()]  # fmt: skip
-    named = [each for each in children if Path(f"/proc/{each}/comm").read_text().strip() == name]
+                for each in read(path).split()]  # fmt: skip
+    named = [each for each in children if read(Path(f"/proc/{each}/comm")).strip() == name]
     return named + [each for child in children for each in descendants(child, name)]
+
+
+def read(path: Path) -> str:
+    """What a file of a process says; nothing if it has ended."""
+    try:
+        return path.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def test_nothing_told_is_nothing_to_do(machine: Hypervisor) -> None:
