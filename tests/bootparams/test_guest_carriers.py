@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from ims_core.models import Receipt
 
+pytestmark = pytest.mark.disk_label
+
 CONTEXT = replace(contexts.small(), files=(File("/etc/bytes", bytes(range(256)) * 9),))
 XENSTORE = {
     "xenstore-read": '#!/bin/sh\ncat "$STORE/$1"\n',
