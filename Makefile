@@ -3,6 +3,8 @@
 
 VENV := .venv
 BIN  := $(VENV)/bin
+# One process for the slowest lab, one for all the rest; a lab is never used by both.
+TEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 .PHONY: help demo test test-full lint bench docs guest-package host clean
@@ -23,11 +25,11 @@ demo: $(VENV)/ready
 
 test: $(VENV)/ready
 	@$(BIN)/python -m tests.labs.packages kvm judges
-	@$(BIN)/python -m pytest -m 'not full'
+	@$(TEST) -m 'not full'
 
 test-full: $(VENV)/ready
 	@$(BIN)/python -m tests.labs.packages kvm judges
-	@$(BIN)/python -m pytest
+	@$(TEST)
 
 lint: $(VENV)/ready
 	@$(BIN)/ruff check

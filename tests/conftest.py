@@ -1,16 +1,19 @@
 """What every test gets: a state of its own, and the labs that it names.
 
 A lab that cannot start skips its tests with the reason, or fails them where IMS_REQUIRE_LABS is 1.
+Where several processes share the tests (``-n 2 --dist loadgroup``), each lab is used by one.
 """
 
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+from hypothesis import settings
 
-from tests.labs import LabError, kvm, tiny_guest, xen
+from tests.labs import LabError, cache, kvm, tiny_guest, xen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +21,44 @@ if TYPE_CHECKING:
 
     from tests.labs.kvm import KvmLab
     from tests.labs.xen import Machine as XenMachine
+
+# A busy machine must not fail a test, and the tests leave nothing behind.
+settings.register_profile("ims", deadline=None, database=None)
+settings.load_profile("ims")
+
+# The tests with one of these markers share what only one process at a time can use. Those of the
+# KVM lab take longest.
+ALONE = ("lab_kvm", "lab_xen", "disk_label")
+
+# The name of the property in which a test says something.
+SAID = "said"
+
+
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in this same hook
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the tests of a lab in one process, and have those that take long begin first."""
+    if not hasattr(config, "workerinput"):  # this process has all the tests
+        return
+    for item in items:
+        if marker := _alone(item):
+            item.add_marker(pytest.mark.xdist_group(marker))
+    items.sort(key=lambda item: (*ALONE, "").index(_alone(item)))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have said, whichever process they were in."""
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    properties = [
+        each for report in reports if report.when == "call" for each in report.user_properties
+    ]
+    said = [str(value) for name, value in properties if name == SAID]
+    if said:
+        terminalreporter.section("what the tests say")
+        terminalreporter.write("".join(f"{line}\n" for line in said))
+
+
+def _alone(item: pytest.Item) -> str:
+    return next((marker for marker in ALONE if item.get_closest_marker(marker)), "")
 
 
 @pytest.fixture(autouse=True)
@@ -32,27 +73,32 @@ def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def kvm_lab() -> Iterator[KvmLab]:
     """A running libvirt with a storage pool and a network of the lab's own."""
-    before = kvm.lab()
-    try:
-        lab = kvm.start()
-    except LabError as error:
-        unavailable("KVM lab", error)
-    yield lab
-    if before is None:
-        kvm.stop(force=True)
+    with ExitStack() as held:
+        try:
+            # Two processes would take each other's VMs for leftovers.
+            held.enter_context(cache.lock("kvm-tests", wait=False))
+            before = kvm.lab()
+            lab = kvm.start()
+        except LabError as error:
+            unavailable("KVM lab", error)
+        yield lab
+        if before is None:
+            kvm.stop(force=True)
 
 
 @pytest.fixture(scope="session")
 def xen_lab() -> Iterator[XenMachine]:
     """A running dom0, which root may enter over SSH."""
-    before = xen.lab()
-    try:
-        lab = xen.start()
-    except LabError as error:
-        unavailable("Xen lab", error)
-    yield lab
-    if before is None:
-        xen.stop()
+    with ExitStack() as held:
+        try:
+            held.enter_context(cache.lock("xen-tests", wait=False))
+            before = xen.lab()
+            lab = xen.start()
+        except LabError as error:
+            unavailable("Xen lab", error)
+        yield lab
+        if before is None:
+            xen.stop()
 
 
 @pytest.fixture(scope="session")

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from ims_core.models import Receipt
 
+pytestmark = pytest.mark.disk_label
+
 CONTEXT = replace(contexts.small(), files=(File("/etc/bytes", bytes(range(256)) * 9),))
 XENSTORE = {
     "xenstore-read": '#!/bin/sh\ncat "$STORE/$1"\n',
@@ -218,10 +220,10 @@ def test_a_first_run_that_was_ended_is_made_up_for_by_the_watcher(machine: Hyper
 
 
 def descendants(pid: int, name: str) -> list[int]:
-    """The processes of that name below one."""
+    """The processes of that name below one; they come and go while this looks."""
     children = [int(each) for path in Path(f"/proc/{pid}/task").glob("*/children")
-                for each in path.read_text().split()]  # fmt: skip
-    named = [each for each in children if Path(f"/proc/{each}/comm").read_text().strip() == name]
+                for each in read(path).split()]  # fmt: skip
+    named = [each for each in children if read(Path(f"/proc/{each}/comm")).strip() == name]
     return named + [each for child in children for each in descendants(child, name)]
 
 
@@ -285,6 +287,14 @@ def test_an_answer_that_got_lost_is_given_again(domain: Hypervisor) -> None:
     receipt = domain.receipt()
     assert receipt
     assert receipt.digest == digest_of(render(CONTEXT))
+
+
+def read(path: Path) -> str:
+    """What a file of a process says; nothing if it has ended."""
+    try:
+        return path.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def test_nothing_told_is_nothing_to_do(machine: Hypervisor) -> None:

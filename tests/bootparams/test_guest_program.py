@@ -710,6 +710,7 @@ def test_a_medium_that_cannot_be_read_is_an_error(machine: Machine) -> None:
     assert "cannot be read" in machine.output
 
 
+@pytest.mark.disk_label
 def test_a_machine_without_a_medium_has_nothing_to_do(machine: Machine) -> None:
     done = subprocess.run(
         [*machine.shell, machine.program, "--root", machine.root, "--wait", "0"],

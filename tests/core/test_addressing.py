@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from itertools import islice
-from time import perf_counter
+from time import process_time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,9 +37,9 @@ def test_the_smallest_free_address_is_the_first() -> None:
 
 def test_what_is_taken_is_skipped_in_a_subnet_that_cannot_be_counted_through() -> None:
     taken = [f"fd00:1::{number:x}" for number in range(0x8000)]
-    began = perf_counter()
+    began = process_time()
     assert next(free_addresses(LAB, 6, taken)) == "fd00:1::8000"
-    assert perf_counter() - began < 2
+    assert process_time() - began < 2
 
 
 def test_a_taken_address_is_known_in_any_spelling_and_nonsense_is_passed_over() -> None:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.conftest import SAID
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
 @pytest.fixture
-def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Print a line that is seen whether the test passes or not."""
-
-    def say(line: str) -> None:
-        with capsys.disabled():
-            sys.stdout.write(f"\n  {line}")
-            sys.stdout.flush()
-
-    return say
+def say(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Note a line that is printed at the end, whether the test passes or not."""
+    return lambda line: record_property(SAID, line)

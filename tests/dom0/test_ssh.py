@@ -50,7 +50,11 @@ PASSPHRASE = "of a key that lives as long as its test"  # noqa: S105 - so it is 
 ECHO = 'for each in "$@"; do printf "%s\\037" "$each"; done'
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+# Far more than a loaded machine needs, and less than what a test would wait for if it hung.
+PATIENCE = 12.0
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -134,7 +138,7 @@ def test_a_script_that_takes_too_long_is_given_up(shell: SshShell) -> None:
     with pytest.raises(UnavailableError) as caught:
         shell.run("sleep 60", timeout=0.5)
     assert caught.value.code == "no-answer"
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < PATIENCE
     assert shell.run("echo well", timeout=20).output == b"well\n"
     assert shell.connections == 1
 
@@ -568,7 +572,7 @@ def test_a_command_that_says_nothing_is_given_up(sshd: Sshd, tmp_path: Path) -> 
     began = time.monotonic()
     with pytest.raises(UnavailableError):
         open_ssh(replace(target, connect_timeout=1))
-    assert time.monotonic() - began < 6
+    assert time.monotonic() - began < PATIENCE
 
 
 # --- when it breaks ------------------------------------------------------------------------------
@@ -608,7 +612,7 @@ def test_a_connection_that_is_cut_fails_the_call_and_not_the_next(
         call = pool.submit(lost, fragile, f"touch {begun}; sleep 60")
         wait_for(begun.exists)
         proxy.cut()
-        call.result(5)
+        call.result(PATIENCE)
     works_again(fragile)
 
 
@@ -640,7 +644,7 @@ def test_a_server_that_stalls_does_not_hold_a_call_beyond_its_time(
     with pytest.raises(UnavailableError) as caught:
         fragile.run("cat >/dev/null", stdin=bytes(size), timeout=1)
     assert caught.value.code == "no-answer"
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < PATIENCE
     proxy.flow()
     assert fragile.run("echo again", timeout=20).output == b"again\n"
 
@@ -682,7 +686,7 @@ def test_calls_that_are_stuck_in_sending_end_in_time(fragile: SshShell, proxy: P
         asked.wait(20)
         ends = list(calls)
     assert {code for code, _ in ends} == {"no-answer"}
-    assert max(seconds for _, seconds in ends) < 12
+    assert max(seconds for _, seconds in ends) < 20, "not one after the other"
     proxy.flow()
     works_again(fragile)
 
@@ -691,7 +695,7 @@ def test_a_server_that_stalls_is_found_out(
     sshd: Sshd, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ssh_connection, "KEEPALIVE", 0.2)
-    monkeypatch.setattr(ssh_connection, "PATIENCE", 0.5)
+    monkeypatch.setattr(ssh_connection, "PATIENCE", 3.0)
     key = fingerprint(sshd, "ed25519")
     with closing(open_ssh(direct(sshd, port=proxy.port, host_key=key))) as shell:
         begun = tmp_path / "begun"
@@ -699,7 +703,7 @@ def test_a_server_that_stalls_is_found_out(
             call = pool.submit(lost, shell, f"touch {begun}; sleep 60")
             wait_for(begun.exists)
             proxy.stall()
-            call.result(5)
+            call.result(PATIENCE)
         proxy.flow()
         works_again(shell)
 
@@ -723,7 +727,7 @@ def test_a_server_that_is_gone_is_said_quickly(sshd: Sshd) -> None:
         for _ in range(2):
             with pytest.raises(UnavailableError, match="cannot be reached"):
                 shell.run("true", timeout=30)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < PATIENCE
 
 
 def test_something_else_on_the_port_is_no_ssh_server(sshd: Sshd) -> None:
@@ -731,7 +735,7 @@ def test_something_else_on_the_port_is_no_ssh_server(sshd: Sshd) -> None:
         return [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(port)]
 
     with listening_on(command) as port, pytest.raises(UnavailableError, match="no SSH server"):
-        open_ssh(direct(sshd, port=port, connect_timeout=3))
+        open_ssh(direct(sshd, port=port, connect_timeout=PATIENCE))
 
 
 def test_a_server_that_never_speaks_is_given_up(sshd: Sshd, proxy: Proxy) -> None:
@@ -740,7 +744,7 @@ def test_a_server_that_never_speaks_is_given_up(sshd: Sshd, proxy: Proxy) -> Non
     with pytest.raises(UnavailableError) as caught:
         open_ssh(direct(sshd, port=proxy.port, connect_timeout=1))
     assert caught.value.code == "no-answer"
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < PATIENCE
 
 
 def test_a_closed_shell_stays_closed(target: SshTarget) -> None:
@@ -757,7 +761,7 @@ def test_closing_ends_the_calls_that_run(target: SshTarget, tmp_path: Path) -> N
         call = pool.submit(lost, shell, f"touch {begun}; sleep 60")
         wait_for(begun.exists)
         shell.close()
-        call.result(5)
+        call.result(PATIENCE)
 
 
 def test_nothing_is_printed(

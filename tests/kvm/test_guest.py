@@ -169,8 +169,16 @@ def test_a_stopped_vm_starts_again_with_the_same_context_and_a_fresh_receipt(lab
 
 
 def test_a_timeout_says_what_each_source_showed_with_the_console(lab: Lab) -> None:
+    provider = lab.ims.session().provider
+    start = provider.start
+
+    def and_stands_still(uuid: str, delivery: object) -> None:
+        start(uuid, delivery)  # type: ignore[arg-type]
+        virsh("suspend", "slow01")
+
+    provider.start = and_stands_still  # type: ignore[method-assign,assignment]
     with pytest.raises(DeadlineError) as caught:
-        lab.ims.create_vm("slow01", memory=MEMORY, wait="ready", timeout=1)
+        lab.ims.create_vm("slow01", memory=MEMORY, wait="ready", timeout=10)
     evidence = caught.value.details[0]
     for source in ("lease", "agent", "arp", "receipt"):
         assert f"{source}: no address" in evidence

@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.labs import LabError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -53,11 +55,17 @@ def _content(part: str | bytes | Path) -> bytes:
 
 
 @contextmanager
-def lock(name: str) -> Iterator[None]:
-    """Hold the lock called ``name``: one process at a time builds or starts a thing."""
+def lock(name: str, *, wait: bool = True) -> Iterator[None]:
+    """Hold the lock called ``name``: one process at a time builds, starts or uses a thing.
+
+    Without ``wait``, :class:`LabError` is raised while another process holds it.
+    """
     path = root() / f"{name}.lock"
     with path.open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            raise LabError(f"another process holds {path}") from None
         yield
 
 
