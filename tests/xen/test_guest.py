@@ -129,8 +129,12 @@ def answered_as(lab: Lab, domid: int, told: dict[str, object]) -> None:
     now = lab.json("show-vm", "web01")
     assert now["receipt"] == told["receipt"]
     assert [each["address"] for each in now["addresses"] if each["source"] == "receipt"]
-    prompt = lab.dom0.run("tail -n 3 /var/log/xen/console/guest-web01.log")
-    assert "ready" in lab.dom0.run("tail -c 2000 /var/log/xen/console/guest-web01.log"), prompt
+    lab.on_console("web01", f"echo domain-{domid}-is-$(hostname)")
+    log = "/var/log/xen/console/guest-web01.log"
+    lab.until(
+        "its host name at the console",
+        lambda: f"domain-{domid}-is-web01" in lab.dom0.run(f"tail -c 4000 {log}"),
+    )
 
 
 @pytest.mark.parametrize("carrier", ["iso", "fat-disk"])
