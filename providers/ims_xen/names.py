@@ -44,8 +44,3 @@ class TemplateFolder:
     def path(self, file: str) -> str:
         """Where one of its files lies: ``disk``, ``kernel`` or ``ramdisk``."""
         return f"{self.directory}/templates/{self.name}/{file}"
-
-
-def making(name: str, operation: str) -> str:
-    """The folder of a VM or a template that is not whole yet."""
-    return f"{name}-{operation}"

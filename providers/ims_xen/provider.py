@@ -11,14 +11,15 @@ from ims_core.names import check_name
 from ims_core.spi import NOTHING_KNOWN, Discarded, Provider
 from ims_dom0.archive import pack
 from ims_dom0.dom0 import CALL_SECONDS, MAKING_SECONDS, Dom0
+from ims_dom0.names import making
+from ims_dom0.templates import Templates
 from ims_xen import checks, looking, metrics
 from ims_xen.config import BOOT_METHODS, vm_config
 from ims_xen.definition import config_of
 from ims_xen.domains import domains_of
-from ims_xen.names import CARDS, CONFIG, KEYS, MARK, MEDIUM, making
+from ims_xen.names import CARDS, CONFIG, KEYS, MARK, MEDIUM
 from ims_xen.networks import Bridges
 from ims_xen.scripts import script
-from ims_xen.templates import Templates
 from ims_xen.xenstore import LIMITS, keys_file, rackspace_keys
 
 if TYPE_CHECKING:
@@ -281,7 +282,7 @@ class XenProvider(Provider):
     # --- templates ---
 
     def list_templates(self) -> Sequence[Template]:
-        """See :mod:`ims_xen.templates`."""
+        """See :mod:`ims_dom0.templates`."""
         return self._templates.all()
 
     def find_template(self, name: str) -> Template | None:

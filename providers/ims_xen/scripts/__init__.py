@@ -1,9 +1,11 @@
-"""The scripts that run in a dom0, POSIX sh, each assembled with the parts it needs."""
+"""The scripts by which a VM of Xen is made, run and looked at."""
 
 from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+
+from ims_dom0.scripts import assembled
 
 __all__ = ["script"]
 
@@ -17,9 +19,5 @@ _PARTS = {
 @cache
 def script(name: str) -> str:
     """The text of a script by its file's name."""
-    parts = [_text(f"{part}.sh") for part in ("prelude", *_PARTS.get(name, ()), name)]
-    return "\n".join(parts).replace("@PUT_KEYS@", _text("put_keys.py"))
-
-
-def _text(name: str) -> str:
-    return (_HERE / name).read_text(encoding="utf-8")
+    text = assembled(_HERE, "prelude", *_PARTS.get(name, ()), name)
+    return text.replace("@PUT_KEYS@", (_HERE / "put_keys.py").read_text(encoding="utf-8"))

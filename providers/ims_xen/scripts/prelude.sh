@@ -1,31 +1,10 @@
-# Begins every script that IMS runs in a dom0. $1 is the pool's directory.
+# What stands in the pool's directory $dir, and how a VM in it and its domain are found.
 #
 #   DIR/vms/NAME/          a VM: vm.cfg mark.json cards.json, root.raw or root.qcow2, and
 #                          context.json (keys for xenstore) or seed.img (a medium); at times
 #                          receipt (the guest's last), memory (of a suspended VM), starting
 #   DIR/templates/NAME/    a template: manifest.json and disk, perhaps kernel and ramdisk
 #   DIR/making/NAME-OP/    either of them before it is whole; moved into its place in one step
-set -eu
-export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
-umask 077
-dir=$1
-shift
-
-# Ends the script: IMS knows the word, a person reads the sentence.
-refuse() { # WORD SENTENCE
-    printf 'ims-refusal %s %s\n' "$1" "$2" >&2
-    exit 65
-}
-
-# The lock of a folder is the folder itself, so that none is left behind; it goes with the last
-# process that has descriptor 9. Fails when the folder is not there (any more).
-lock() { # FOLDER
-    [ -d "$1" ] || return 1
-    exec 9<"$1"
-    flock -w 20 9 || refuse busy "$1 is in use by another request"
-    # shellcheck disable=SC3013 # every sh that a dom0 has knows -ef
-    [ "$1" -ef /proc/self/fd/9 ]
-}
 
 # A copy that somebody made of a VM's folder has another name than its mark.
 folder_of() { # UUID
@@ -72,19 +51,6 @@ is_on() { # by $state; a domain that crashed or was shut down is only kept to be
 unfinished() { # by $vm, $state and $seconds
     [ -e "$vm/starting" ] || return 1
     case $state:$seconds in *p*:0.0) ;; *) return 1 ;; esac
-}
-
-# What comes on standard input, a tar archive, takes the place of the VM's files one by one, the
-# mark last. An archive that was cut short changes nothing.
-take_files() { # in $vm
-    rm -rf "$vm/.new"
-    mkdir "$vm/.new"
-    tar -xf - -C "$vm/.new"
-    for file in "$vm"/.new/*; do
-        case $file in */mark.json | "$vm/.new/*") ;; *) mv -f "$file" "$vm/" ;; esac
-    done
-    [ ! -e "$vm/.new/mark.json" ] || mv -f "$vm/.new/mark.json" "$vm/"
-    rmdir "$vm/.new"
 }
 
 keep_receipt() { # of $domid in $vm; without its domain there is no other trace of it

@@ -2,4 +2,4 @@
 need_vm "$1"
 find_domain "$1"
 [ -z "$domid" ] || keep_receipt
-take_files
+take_files "$vm"

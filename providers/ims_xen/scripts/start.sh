@@ -7,6 +7,6 @@ clear_unfinished
 ! is_on || refuse vm-running "it is running already"
 [ -z "$domid" ] || destroy
 rm -f "$vm/memory" "$vm/memory.used"
-take_files
+take_files "$vm"
 run_domain "$uuid" xl create -q -p "$vm/vm.cfg"
 let_run

@@ -2,5 +2,5 @@
 need_vm "$1"
 find_domain "$1"
 is_on || refuse vm-not-running "it is not running"
-take_files
+take_files "$vm"
 put_keys "$domid"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from ims_core.errors import ConflictError, InvalidError
 from ims_core.models import Template
 from ims_dom0.archive import pack, unpack
-from ims_xen.names import making
+from ims_dom0.names import making
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

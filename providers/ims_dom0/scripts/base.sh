@@ -1,0 +1,35 @@
+# Begins every script that runs in a dom0. $1 is the pool's directory.
+set -eu
+export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
+umask 077
+dir=$1
+shift
+
+# Ends the script: IMS knows the word, a person reads the sentence.
+refuse() { # WORD SENTENCE
+    printf 'ims-refusal %s %s\n' "$1" "$2" >&2
+    exit 65
+}
+
+# The lock of a folder is the folder itself, so that none is left behind; it goes with the last
+# process that has descriptor 9. Fails when the folder is not there (any more).
+lock() { # FOLDER
+    [ -d "$1" ] || return 1
+    exec 9<"$1"
+    flock -w 20 9 || refuse busy "$1 is in use by another request"
+    # shellcheck disable=SC3013 # every sh that a dom0 has knows -ef
+    [ "$1" -ef /proc/self/fd/9 ]
+}
+
+# What comes on standard input, a tar archive, takes the place of a folder's files one by one, the
+# mark last. An archive that was cut short changes nothing.
+take_files() { # FOLDER
+    rm -rf "$1/.new"
+    mkdir "$1/.new"
+    tar -xf - -C "$1/.new"
+    for file in "$1"/.new/*; do
+        case $file in */mark.json | "$1/.new/*") ;; *) mv -f "$file" "$1/" ;; esac
+    done
+    [ ! -e "$1/.new/mark.json" ] || mv -f "$1/.new/mark.json" "$1/"
+    rmdir "$1/.new"
+}
