@@ -74,12 +74,19 @@ unfinished() { # by $vm, $state and $seconds
     case $state:$seconds in *p*:0.0) ;; *) return 1 ;; esac
 }
 
+# What comes on standard input, a tar archive; one that was cut short between two files looks whole
+# to tar, but lacks the last.
+unpack() { # FOLDER
+    tar -xf - -C "$1"
+    rm "$1/.whole" || refuse cut-short "what was sent did not arrive whole"
+}
+
 # What comes on standard input, a tar archive, takes the place of the VM's files one by one, the
 # mark last. An archive that was cut short changes nothing.
 take_files() { # in $vm
     rm -rf "$vm/.new"
     mkdir "$vm/.new"
-    tar -xf - -C "$vm/.new"
+    unpack "$vm/.new"
     for file in "$vm"/.new/*; do
         case $file in */mark.json | "$vm/.new/*") ;; *) mv -f "$file" "$vm/" ;; esac
     done
