@@ -1,6 +1,7 @@
 """Several small files in one message, as a tar archive: what goes to a dom0, and what comes back.
 
-A tar archive that was cut short is told from a whole one by every tar there is.
+No tar tells an archive that was cut short between two of its files from a whole one, so whoever
+unpacks what :func:`pack` made looks for its last file, ``.whole``, which is empty.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from ims_core.errors import HypervisorError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["pack", "unpack"]
+__all__ = ["WHOLE", "pack", "unpack"]
+
+WHOLE = ".whole"
 
 _PRIVATE = 0o600
 
@@ -24,7 +27,7 @@ def pack(files: Mapping[str, bytes]) -> bytes:
     """An archive of these files by name, each for its owner only, in this order."""
     archive, now = io.BytesIO(), int(time.time())
     with tarfile.open(fileobj=archive, mode="w", format=tarfile.USTAR_FORMAT) as tar:
-        for name, content in files.items():
+        for name, content in {**files, WHOLE: b""}.items():
             member = tarfile.TarInfo(name)
             member.size, member.mode, member.mtime = len(content), _PRIVATE, now
             tar.addfile(member, io.BytesIO(content))
@@ -35,7 +38,7 @@ def unpack(archive: bytes) -> dict[str, bytes]:
     """The plain files of an archive by their path, without a leading ``./``; others are left out.
 
     Raises:
-        HypervisorError: It is none, or was cut short.
+        HypervisorError: It is none, or was cut short within a file.
     """
     files: dict[str, bytes] = {}
     if not archive:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -131,7 +131,13 @@ def _folders(directory: str, listing: str, contents: Mapping[str, bytes]) -> lis
     for line in listing.splitlines():
         name, _, file = line.partition("/")
         files.setdefault(name, set()).add(file)
-    return [_folder(directory, name, files[name], contents) for name in sorted(files)]
+    found = [_folder(directory, name, files[name], contents) for name in sorted(files)]
+    # A folder that somebody copied still has the original's UUID in its vm.cfg.
+    marked = {folder.uuid for folder in found if folder.mark}
+    return [
+        folder if folder.mark or folder.uuid not in marked else replace(folder, uuid="")
+        for folder in found
+    ]
 
 
 def _folder(

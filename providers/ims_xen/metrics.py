@@ -21,6 +21,8 @@ __all__ = ["read"]
 _SECTOR = 512
 # What the guest sends, dom0's end receives.
 _COUNTER = re.compile(r"/sys/class/net/vif([0-9]+)\.[0-9]+/statistics/([rt]x)_bytes:([0-9]+)")
+_NAME = re.compile(r" *(.+?) +[dsbcpr-]{6} ")  # and its state, in the next column
+_COUNT = re.compile(r"[0-9]{1,19}")
 _GUESTS = {"rx": "tx", "tx": "rx"}
 
 
@@ -54,21 +56,18 @@ def read(dom0: Dom0) -> list[Metrics]:
 def _disks(text: str) -> dict[str, tuple[int, int]]:
     """Bytes read and written by domain name; the columns are named in the first line."""
     lines = text.splitlines()
-    heading = next((line.split() for line in lines if line.split()[:1] == ["NAME"]), None)
-    if heading is None:
+    heading = next((line.split() for line in lines if line.split()[:1] == ["NAME"]), [])
+    if not {"VBD_RSECT", "VBD_WSECT"} <= set(heading):
         return {}
     # From the right: a name may hold spaces, and so does the "no limit" of dom0's memory.
     read_at, write_at = (heading.index(each) - len(heading) for each in ("VBD_RSECT", "VBD_WSECT"))
     found = {}
     for line in lines:
         words = line.split()
-        name = line.strip().partition(" ")[0]
-        if (
-            len(words) >= len(heading)
-            and words[read_at].isdecimal()
-            and words[write_at].isdecimal()
-        ):
-            found[name] = (int(words[read_at]) * _SECTOR, int(words[write_at]) * _SECTOR)
+        if (match := _NAME.match(line)) and len(words) >= len(heading):
+            sectors = words[read_at], words[write_at]
+            if all(_COUNT.fullmatch(each) for each in sectors):
+                found[match[1]] = (int(sectors[0]) * _SECTOR, int(sectors[1]) * _SECTOR)
     return found
 
 

@@ -36,13 +36,14 @@ class Bridges:
         for line in addresses.splitlines():
             words = line.split()
             if len(words) > 3 and words[1] in found and words[2] in ("inet", "inet6"):  # noqa: PLR2004
-                address = ip_interface(words[3])
-                if not address.ip.is_link_local:
+                address = _interface(words[3])
+                if address is not None and not address.ip.is_link_local:
                     found[words[1]].append(address)
         gateways: dict[str, list[str]] = {name: [] for name in found}
         for line in routes.splitlines():
             words = line.split()
-            if words[:2] == ["default", "via"] and words[3:4] == ["dev"] and words[4] in found:
+            known = words[:2] == ["default", "via"] and words[3:4] == ["dev"] and len(words) > 4  # noqa: PLR2004
+            if known and words[4] in found and _interface(words[2]) is not None:
                 gateways[words[4]].append(words[2])
         return cls(
             {name: tuple(each) for name, each in found.items()},
@@ -90,10 +91,19 @@ class Bridges:
         )
 
     def _reachable(self, network: str, addresses: Sequence[str]) -> tuple[str, ...]:
-        """The gateways that can be reached from these addresses."""
+        """The gateways that can be reached from these addresses: the first of each IP version."""
         nets = [ip_interface(each).network for each in addresses]
-        return tuple(
-            gateway
-            for gateway in self.gateways[network]
-            if any(ip_address(gateway) in net for net in nets)
-        )
+        found: dict[int, str] = {}
+        for gateway in self.gateways[network]:
+            address = ip_address(gateway)
+            if any(address in net for net in nets):
+                found.setdefault(address.version, gateway)
+        return tuple(found.values())
+
+
+def _interface(text: str) -> IPv4Interface | IPv6Interface | None:
+    """An address as ``ip`` printed it; None if it is none."""
+    try:
+        return ip_interface(text)
+    except ValueError:
+        return None

@@ -214,7 +214,7 @@ class XenProvider(Provider):
 
     def stop(self, vm: str, *, force: bool, timeout: float) -> None:
         """Ask the guest's kernel and watch, or destroy the domain."""
-        how = "force" if force else f"{max(timeout, 0.0):.3f}"
+        how = "force" if force else f"{max(timeout, 0.001):.3f}"  # timeout(1) takes 0 for "never"
         limit = CALL_SECONDS if force else timeout + _STOP_MARGIN
         self._dom0.call("stop", vm, how, subject=f"VM {vm}", timeout=limit)
 

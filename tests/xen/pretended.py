@@ -112,7 +112,7 @@ class PretendedXen:
         self.shell = PretendedShell(self.xen)
         self.dom0 = Dom0(self.shell, str(self.pool), script)
         self.settings = XenProvider.settings()(directory=str(self.pool)).model_dump()
-        self.provider = PretendedProvider.open(self.settings)
+        self.provider = PretendedProvider(self.shell, self.settings)
 
     @property
     def xen(self) -> Path:

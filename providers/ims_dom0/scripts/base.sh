@@ -21,12 +21,19 @@ lock() { # FOLDER
     [ "$1" -ef /proc/self/fd/9 ]
 }
 
+# What comes on standard input, a tar archive; one that was cut short between two files looks whole
+# to tar, but lacks the last.
+unpack() { # FOLDER
+    tar -xf - -C "$1"
+    rm "$1/.whole" || refuse cut-short "what was sent did not arrive whole"
+}
+
 # What comes on standard input, a tar archive, takes the place of a folder's files one by one, the
 # mark last. An archive that was cut short changes nothing.
 take_files() { # FOLDER
     rm -rf "$1/.new"
     mkdir "$1/.new"
-    tar -xf - -C "$1/.new"
+    unpack "$1/.new"
     for file in "$1"/.new/*; do
         case $file in */mark.json | "$1/.new/*") ;; *) mv -f "$file" "$1/" ;; esac
     done

@@ -4,7 +4,11 @@ mkdir -p "$dir/making" "$dir/vms"
 mkdir "$new"
 trap 'status=$?; [ "$status" -eq 0 ] || rm -rf "$new"; exit "$status"' EXIT
 lock "$new"
-tar -xf - -C "$new"
+unpack "$new"
+[ -e "$template/manifest.json" ] || refuse template-not-found "there is no template $3"
+# The template is not removed before this ends: until then no VM names it.
+exec 8<"$template"
+flock -s -w 20 8 || refuse busy "template $3 is in use by another request"
 [ -e "$template/manifest.json" ] || refuse template-not-found "there is no template $3"
 # An empty folder is what a delete leaves that was cut short at its very end.
 [ ! -e "$dir/vms/$name" ] || rmdir "$dir/vms/$name" 2>/dev/null ||
