@@ -16,7 +16,7 @@ from hypothesis import settings
 from tests.labs import LabError, cache, kvm, tiny_guest, xen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.labs.kvm import KvmLab
@@ -68,6 +68,12 @@ def own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("IMS_STATE", str(tmp_path / "state"))
     monkeypatch.delenv("LIBVIRT_DEFAULT_URI", raising=False)
     return tmp_path
+
+
+@pytest.fixture
+def say(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Note a line that is printed at the end, whether the test passes or not."""
+    return lambda line: record_property(SAID, line)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -15,8 +14,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from tests.crash.ground import FOREIGN, KEPT, POOL, SPARE, VICTIM, Ground, Seen, fingerprint
-from tests.labs import LabError
-from tests.labs.kvm.resources import virsh
+from tests.labs.kvm.resources import refresh_pool, virsh
 
 if TYPE_CHECKING:
     from tests.labs.kvm import KvmLab
@@ -27,7 +25,6 @@ SIZE = 512 << 10
 _MARK = "{urn:ims:mark:1}mark"
 _OURS = (VICTIM, KEPT, FOREIGN)
 _WRITTEN_BY_GUESTS = (".log", ".receipt")
-_PATIENCE = 30.0
 _FOREIGN_XML = f"""
 <domain type='qemu'>
   <name>{FOREIGN}</name><memory unit='MiB'>64</memory><os><type arch='x86_64'>hvm</type></os>
@@ -96,7 +93,7 @@ class KvmGround(Ground):
         return "192.168.177.42"
 
     def pool(self) -> tuple[dict[str, str], dict[str, Seen], frozenset[str]]:
-        self._refresh()
+        refresh_pool(self.lab.pool)
         running = set(virsh("list", "--name").split())
         things = {f"host {line}": "" for line in self._host_lines()}
         things |= {f"volume {name}": "" for name in self._volumes()}
@@ -123,7 +120,7 @@ class KvmGround(Ground):
     # --- putting back ---
 
     def save_pool(self, base: str) -> None:
-        self._refresh()
+        refresh_pool(self.lab.pool)
         files = self.root / "saved" / base / "files"
         files.mkdir(parents=True)
         for path in self._files():
@@ -152,7 +149,7 @@ class KvmGround(Ground):
                 _copy(path, target)
                 changed = True
         if changed:
-            self._refresh()
+            refresh_pool(self.lab.pool)
         for name in set(stale) & set(pool.definitions):
             virsh("define", "/dev/stdin", xml=pool.definitions[name])
         now = frozenset(self._host_lines())
@@ -180,19 +177,6 @@ class KvmGround(Ground):
         return stale
 
     # --- looking ---
-
-    def _refresh(self) -> None:
-        """Let libvirt see the files; it refuses while it still winds an upload up."""
-        end = time.monotonic() + _PATIENCE
-        while True:
-            try:
-                virsh("pool-refresh", self.lab.pool)
-            except LabError:
-                if time.monotonic() > end:
-                    raise
-                time.sleep(0.05)
-            else:
-                return
 
     def _files(self) -> list[Path]:
         return [path for path in self.lab.pool_path.iterdir() if path.is_file()]

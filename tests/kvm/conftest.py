@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 
 from ims_core import Ims
-from tests.labs.kvm.resources import virsh
+from tests.labs.kvm.resources import refresh_pool, virsh
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +71,7 @@ class Lab:
 
 def leftovers(lab: KvmLab) -> dict[str, list[str]]:
     """Everything in the lab, as virsh sees it."""
-    virsh("pool-refresh", lab.pool)
+    refresh_pool(lab.pool)
     network = virsh("net-dumpxml", lab.network)
     volumes = virsh("vol-list", lab.pool).splitlines()
     return {

@@ -14,6 +14,7 @@ import pytest
 from tests.labs.kvm.resources import virsh
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.kvm.conftest import Lab
@@ -34,7 +35,7 @@ range = "192.168.177.64-192.168.177.99"  # beside what DHCP gives
     "turn", [*range(5), *(pytest.param(turn, marks=pytest.mark.full) for turn in range(5, 20))]
 )
 def test_what_was_being_made_when_it_was_killed_is_gone_after_recovery(
-    lab: Lab, turn: int, capsys: pytest.CaptureFixture[str]
+    lab: Lab, turn: int, say: Callable[[str], None]
 ) -> None:
     with lab.config.open("a") as config:
         config.write(NETWORK.format(network=lab.lab.network))
@@ -52,8 +53,7 @@ def test_what_was_being_made_when_it_was_killed_is_gone_after_recovery(
     creating.wait(30)
     made = {kind: len(names) - len(before[kind]) for kind, names in lab.leftovers().items()}
     running = len(virsh("list", "--name").split())
-    with capsys.disabled():
-        print(f"\n  killed after {seconds:.1f} s: {made}, {running} running", end="")  # noqa: T201
+    say(f"killed after {seconds:.1f} s: {made}, {running} running")
     recovered = lab.cli("recover")
     assert recovered.returncode == 0, recovered.stdout + recovered.stderr
     assert lab.leftovers() == before

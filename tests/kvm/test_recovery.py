@@ -13,7 +13,7 @@ import pytest
 
 from ims_core import ConflictError
 from tests.kvm.conftest import MEMORY
-from tests.labs.kvm.resources import virsh
+from tests.labs.kvm.resources import refresh_pool
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,7 +41,7 @@ def test_a_namesake_volume_is_there_byte_for_byte_after_the_failure_and_the_reco
     path.write_bytes(content := os.urandom(1 << 16))
     try:
         if known:
-            virsh("pool-refresh", lab.lab.pool)
+            refresh_pool(lab.lab.pool)
         before = lab.leftovers()
         with pytest.raises(ConflictError) as caught:
             lab.ims.create_vm("victim", memory=MEMORY, wait="defined")
@@ -53,7 +53,7 @@ def test_a_namesake_volume_is_there_byte_for_byte_after_the_failure_and_the_reco
         assert {**lab.leftovers(), "volumes": before["volumes"]} == before
     finally:
         path.unlink()
-        virsh("pool-refresh", lab.lab.pool)
+        refresh_pool(lab.lab.pool)
 
 
 @pytest.mark.parametrize("lost", ["deleted", "another"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from pathlib import Path
 
 from tests.labs import LabError
@@ -46,6 +47,7 @@ _NETWORK_XML = f"""\
   <dnsmasq:options><dnsmasq:option value='no-ping'/></dnsmasq:options>
 </network>
 """
+_STREAM_SECONDS = 30.0
 _LEASES = Path(f"/var/lib/libvirt/dnsmasq/{BRIDGE}.status")
 
 
@@ -67,6 +69,24 @@ def virsh(*arguments: str, xml: str | None = None) -> str:
     if result.returncode != 0:
         raise LabError(f"virsh {' '.join(arguments)}: {result.stderr.strip()}")
     return result.stdout
+
+
+def refresh_pool(pool: str) -> None:
+    """Have libvirt look at the files of a pool.
+
+    It refuses as long as it sends or receives one, and for a process that was killed that ends a
+    little later than the process.
+    """
+    deadline = time.monotonic() + _STREAM_SECONDS
+    while True:
+        try:
+            virsh("pool-refresh", pool)
+        except LabError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
 
 
 def names(kind: str, *options: str) -> list[str]:
