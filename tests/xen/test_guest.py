@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -118,7 +118,11 @@ def rebooted_by_ims(lab: Lab) -> None:
     assert again["context_digest"] == told["context_digest"]
 
 
-def answered_as(lab: Lab, domid: int, told: dict[str, object]) -> None:
+def told_addresses(vm: dict[str, Any]) -> list[str]:
+    return [each["address"] for each in vm["addresses"] if each["source"] == "receipt"]
+
+
+def answered_as(lab: Lab, domid: int, told: dict[str, Any]) -> None:
     """The guest of this domain answered itself, and is what it was."""
     receipt = f"/local/domain/{domid}/data/ims/receipt/nonce"
     lab.until(
@@ -127,8 +131,9 @@ def answered_as(lab: Lab, domid: int, told: dict[str, object]) -> None:
         240,
     )
     now = lab.json("show-vm", "web01")
-    assert now["receipt"] == told["receipt"]
-    assert [each["address"] for each in now["addresses"] if each["source"] == "receipt"]
+    assert now["receipt"]["ready"]
+    assert now["context_digest"] == told["context_digest"]
+    assert told_addresses(now) == told_addresses(told) != []
     lab.on_console("web01", f"echo domain-{domid}-is-$(hostname)")
     log = "/var/log/xen/console/guest-web01.log"
     lab.until(

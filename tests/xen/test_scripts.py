@@ -46,8 +46,21 @@ if TYPE_CHECKING:
     from ims_core.models import VMSpec
 
 SCRIPTS = (
-    *("check", "console", "create", "delete", "delete_template", "discard", "host", "identity"),
-    *("import", "look", "metrics", "publish", "put", "resume", "room", "start", "stop"),
+    *("adopt", "check", "console", "create", "definition", "delete", "delete_template"),
+    *(
+        "discard",
+        "host",
+        "identity",
+        "import",
+        "look",
+        "metrics",
+        "publish",
+        "put",
+        "resume",
+        "room",
+        "start",
+        "stop",
+    ),
     *("survey", "suspend", "templates", "update"),
 )
 OTHER = "fedcba9876543210"
@@ -89,10 +102,11 @@ def locked(path: Path) -> Iterator[None]:
 def test_every_script_is_named_here() -> None:
     from importlib.resources import files  # noqa: PLC0415
 
-    parts = {"prelude", "put_keys", "remove"}
+    parts = {"base", "prelude", "put_keys", "remove"}
     found = {
         each.name.removesuffix(".sh")
-        for each in files("ims_xen.scripts").iterdir()
+        for package in ("ims_dom0.scripts", "ims_xen.scripts")
+        for each in files(package).iterdir()
         if each.name.endswith(".sh")
     }
     assert found - parts == set(SCRIPTS)

@@ -4,6 +4,6 @@ mkdir -p "$dir/making" "$dir/vms"
 mkdir "$new"
 trap 'status=$?; [ "$status" -eq 0 ] || rm -rf "$new"; exit "$status"' EXIT
 lock "$new"
-tar -xf - -C "$new"
+unpack "$new"
 : >"$new/started"
 mv -T "$new" "$dir/vms/$name" 2>/dev/null || refuse vm-exists "there is a folder '$name' already"
