@@ -1,4 +1,4 @@
-"""A real PV guest on a real Xen: told by xenstore, by a CD and by a disk, and told again."""
+"""Real PV guests on a real Xen: told by xenstore, by a CD and by a disk, and told again."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import pytest
 from tests.xen.conftest import MEMORY
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.xen.conftest import Lab
 
 pytestmark = pytest.mark.lab_xen
@@ -142,13 +144,25 @@ def answered_as(lab: Lab, domid: int, told: dict[str, Any]) -> None:
     )
 
 
-@pytest.mark.parametrize("carrier", ["iso", "fat-disk"])
-def test_media_tell_a_guest_that_reads_no_xenstore(lab: Lab, carrier: str) -> None:
-    name = f"web-{carrier}"
-    address = {"iso": "10.0.2.60", "fat-disk": "10.0.2.61"}[carrier]
-    made = lab.json(
-        *("create-vm", name, *NEW, "--context-carrier", carrier, "--ip", f"{address}/24"),
-    )
+def test_a_cd_tells_a_guest_that_reads_no_xenstore(lab: Lab) -> None:
+    made = lab.json("create-vm", "web-cd", *NEW, "--context-carrier", "iso", "--ip", "10.0.2.60/24")
     assert made["receipt"]["ready"]
-    assert f"{address}/24" in [each["address"] for each in made["addresses"]]
-    lab.json("delete-vm", name)
+    assert "10.0.2.60/24" in told_addresses(made)
+    lab.json("delete-vm", "web-cd")
+
+
+def test_a_disk_tells_a_guest_that_pygrub_boots_from_its_own_qcow2_image(
+    lab: Lab, tiny_image: Path
+) -> None:
+    options = ("--layout", "bootparams", "--min-memory", "64M")
+    template = lab.json("import-template", str(tiny_image), "--name", "grub", *options)
+    assert (template["format"], template["kernel"]) == ("qcow2", None)
+    carrier = ("--context-carrier", "fat-disk", "--ip", "10.0.2.61/24")
+    made = lab.json("create-vm", "web-grub", *NEW, "--template", "grub", *carrier)
+    assert made["receipt"]["ready"]
+    assert "10.0.2.61/24" in told_addresses(made)
+    used = lab.cli("delete-template", "grub")
+    assert used.returncode == 4
+    assert "web-grub" in used.stderr
+    lab.json("delete-vm", "web-grub")
+    lab.json("delete-template", "grub")
