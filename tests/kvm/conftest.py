@@ -61,6 +61,7 @@ class Lab:
             f"\nstty -echo; echo {begin[:4]}''{begin[4:]}; {command}; echo {end[:4]}''{end[4:]}\n"
         )
         with Attached(self.ims, name) as console:
+            console.find_shell()
             console.send(typed)
             return console.until(end).rpartition(begin)[2].partition(end)[0].strip()
 
@@ -102,12 +103,19 @@ class Attached:
     def send(self, text: str) -> None:
         self._console.write(text.encode())
 
-    def until(self, marker: str) -> str:
-        deadline = time.monotonic() + 60
+    def find_shell(self) -> None:
+        """Ask until a shell answers: what is typed before it begins is lost."""
+        self.until("IMS-HERE", asking="\necho IMS-''HERE\n")
+
+    def until(self, marker: str, *, asking: str = "") -> str:
+        deadline, part = time.monotonic() + 60, ""
         while time.monotonic() < deadline:
             if marker in self._seen:
                 return self._seen.replace("\r", "")
-            self._seen += self._console.read(1.0).decode(errors="replace")
+            if asking and not part:  # and again only when all is quiet
+                self.send(asking)
+            part = self._console.read(1.0).decode(errors="replace")
+            self._seen += part
         raise AssertionError(f"{marker!r} did not appear: {self._seen[-2000:]!r}")
 
 
