@@ -137,6 +137,7 @@ def test_the_other_layouts_with_two_static_cards(
     check_facts(said, name, f"inet {FIRST}/24", f"inet {SECOND}/24")
 
 
+@pytest.mark.full  # two minutes
 def test_raw_user_data_is_unchanged_in_the_guest_and_the_receipt_comes(
     lab: Lab, tmp_path: Path
 ) -> None:

@@ -51,6 +51,7 @@ def network(lab: Lab, own_state: Path) -> Iterator[str]:
     virsh("net-undefine", "ims-many")
 
 
+@pytest.mark.full  # two minutes; the same on the fake hypervisor is in make test
 def test_as_many_as_there_are_addresses_are_made_each_with_its_own(lab: Lab, network: str) -> None:
     before = lab.leftovers()
     try:

@@ -154,7 +154,10 @@ def test_a_create_whose_connection_is_cut_leaves_nothing_or_a_vm(
     create_and_cut(lab, cut_lab(step, moment), "defined")
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(
+    "moment",
+    [pytest.param(each, marks=() if each == "at-work" else pytest.mark.full) for each in MOMENTS],
+)
 def test_a_start_whose_connection_is_cut_leaves_nothing_or_a_vm(
     lab: Lab, cut_lab: Callable[[str, str], Cutter], moment: str
 ) -> None:
