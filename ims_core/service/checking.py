@@ -35,6 +35,9 @@ class _Found:
     mend: Callable[[], bool] | None = None
 
 
+_FIRST = "mend the rest first"
+
+
 def check(session: Session, *, fix: bool) -> list[Finding]:
     """What is wrong, the good findings included; with ``fix``, mended where that is possible."""
     found = [_Found(finding) for finding in session.provider.check()]
@@ -43,7 +46,11 @@ def check(session: Session, *, fix: bool) -> list[Finding]:
     intents = session.store.intents(session.pool.name)
     operations = session.store.operations(session.pool.name)
     busy = {each.vm for each in operations if not each.is_settled}
-    vms = session.provider.inspect()
+    try:
+        vms = session.provider.inspect()
+    except ImsError as error:  # what was found until here tells why, and must not be lost
+        unseen = Finding("VMs", f"they cannot be looked at: {error.message}", error.hint or _FIRST)
+        return [each.finding for each in found] + [unseen]
     found += _vms(session, vms, {each.uuid for each in intents}, busy)
     present = {vm.uuid for vm in vms}
     gone = [each for each in intents if each.uuid not in present and each.uuid not in busy]

@@ -232,3 +232,9 @@ def test_a_wrong_setting_is_refused_by_name(
 
 def test_the_templates_of_the_pool_are_offered(connect: Connect) -> None:
     assert [template.name for template in connect().list_templates()] == [TEMPLATE]
+
+
+def test_what_check_found_is_told_although_the_vms_cannot_be_seen(connect: Connect) -> None:
+    findings = connect(fail=["inspect"]).check()
+    assert any(finding.ok for finding in findings)
+    assert [each.subject for each in findings if not each.ok] == ["settings", "VMs"]

@@ -107,7 +107,7 @@ def test_python_in_a_vm_cfg_is_never_run(lab: Lab) -> None:
 
 def test_a_domain_of_somebody_else_with_the_same_name_is_left_alone(lab: Lab) -> None:
     kernel = f"{DIRECTORY}/templates/{TEMPLATE}/kernel"
-    lines = f'name="same01"\\ntype="pv"\\nmemory=32\\nkernel="{kernel}"\\n'
+    lines = f'name="same01"\\ntype="pv"\\nmemory=128\\nkernel="{kernel}"\\n'
     lab.dom0.run(f"printf '{lines}' >/tmp/same.cfg; xl create -q -p /tmp/same.cfg")
     try:
         before = lab.leftovers()

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.lab_xen, pytest.mark.full]
 FOREIGN = """\
 name="{name}"
 type="pv"
-memory=32
+memory=128
 kernel="{directory}/templates/{template}/kernel"
 """
 
