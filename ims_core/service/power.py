@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ims_core.errors import ConflictError, ImsError, InvalidError
-from ims_core.models import Wait
+from ims_core.models import State, Wait
 from ims_core.service.events import Event, Phase
 from ims_core.service.lifecycle import (
     OFF,
@@ -91,7 +91,7 @@ def go_on_rebooting(session: Session, record: Operation, vm: VM) -> bool:
     """
     if not record.goal or vm.mark is None:
         return False
-    if vm.state not in OFF:
+    if vm.state not in (*OFF, State.STARTING):  # what never came to run is started anew
         return vm.mark.nonce == record.goal
     intent = session.store.intent(vm.uuid)
     delivery = next_delivery(session, intent, Wait.RUNNING)

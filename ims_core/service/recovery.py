@@ -225,7 +225,7 @@ def _converge(session: Session, record: Operation) -> _End:
 
 
 def _runs(_session: Session, _record: Operation, vm: VM) -> bool:
-    return vm.state in (State.RUNNING, State.STARTING)
+    return vm.state is State.RUNNING
 
 
 def _is_off(_session: Session, _record: Operation, vm: VM) -> bool:

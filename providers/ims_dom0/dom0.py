@@ -153,6 +153,9 @@ _NO_MEMORY = ("failed to free memory", "not enough memory", "not enough free mem
 _WORDS: Mapping[str, tuple[type[ImsError], str]] = {
     "busy": (BusyError, "another request for the same thing is at work; try again"),
     "deadline": (DeadlineError, "give it more time, or take its power away with --force"),
+    "memory-stale": (ConflictError, "`ims stop-vm --force` gives the saved memory up"),
+    "pool-full": (CapacityError, "free space in the dom0"),
+    "uuid-taken": (ConflictError, "`xl list -v` in the dom0 shows which; it is not ours"),
     "no-xl": (UnavailableError, "is it booted as a Xen dom0, with xen-utils and as root?"),
     "template-exists": (ConflictError, "choose another name, or delete that template"),
     "template-in-use": (ConflictError, "delete the VMs that were made from it first"),

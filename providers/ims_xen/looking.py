@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict, dataclass, replace
-from ipaddress import ip_address
+from ipaddress import ip_interface
 from typing import TYPE_CHECKING, Any
 
 from ims_core.errors import ImsError, NotFoundError
@@ -39,9 +39,16 @@ def inspect(dom0: Dom0, vms: Collection[str] | None, *, evidence: bool) -> list[
     folders = _folders(dom0.directory, texts.get("files", ""), unpack(told.get("archive", b"")))
     stored = stored_in(texts.get("xenstore", ""))
     neighbours = _neighbours(texts.get("neighbours", ""))
-    running = {each.uuid: each for each in domains_of(texts["domains"])}
+    watched = _watched(dom0.directory, texts.get("monitors", ""))
+    running = {(each.uuid, each.name): each for each in domains_of(texts["domains"])}
     found = [
-        _ours(folder, running.pop(folder.uuid, None), stored, neighbours, evidence=evidence)
+        _ours(
+            replace(folder, watched=folder.name in watched),
+            running.pop((folder.uuid, folder.name), None),
+            stored,
+            neighbours,
+            evidence=evidence,
+        )
         for folder in folders
     ]
     found += [_foreign(domain) for domain in running.values()]
@@ -117,6 +124,8 @@ class _Folder:
     problem: str
     files: frozenset[str]
     receipt: str
+    watched: bool = False
+    """Whether an xl is at work that makes its domain, or will when its guest reboots."""
 
     @property
     def macs(self) -> list[str]:
@@ -124,6 +133,12 @@ class _Folder:
         cards = self.config.get("vif", ())
         texts = [str(card) for card in cards] if isinstance(cards, tuple) else []
         return [match[1].lower() for text in texts if (match := _MAC.search(text))]
+
+
+def _watched(directory: str, arguments: str) -> set[str]:
+    """The VMs whose vm.cfg or saved memory is among the arguments of a process."""
+    file = rf"\0{re.escape(directory)}/vms/([^/\0]+)/(?:{re.escape(CONFIG)}|{MEMORY})\0"
+    return set(re.findall(file, arguments))
 
 
 def _folders(directory: str, listing: str, contents: Mapping[str, bytes]) -> list[_Folder]:
@@ -213,13 +228,15 @@ def _foreign(domain: Domain) -> VM:
 
 
 def _state(folder: _Folder, domain: Domain | None) -> State:
-    if domain is not None:
+    if domain is not None and not (MEMORY in folder.files and "d" in domain.letters):
         state = state_of(domain.letters)
         never_ran = state is State.PAUSED and domain.seconds == 0
         unfinished = never_ran and STARTING in folder.files
         return State.STARTING if unfinished else state
     if MEMORY in folder.files:
         return State.SUSPENDED
+    if folder.watched:
+        return State.STARTING  # xl makes its domain, or makes it anew after a reboot
     return State.STOPPED if STARTED in folder.files else State.DEFINED
 
 
@@ -236,8 +253,9 @@ def _addresses(
     neighbours: Collection[Address],
     receipt: Receipt | None,
 ) -> tuple[Address, ...]:
-    found = list(receipt.addresses) if receipt is not None else []
+    found: list[Address] = []
     if domain is not None:
+        found += receipt.addresses if receipt is not None else ()
         told = stored.addresses(domain.domid)
         found += [Address(text, macs[card], "xenstore") for card, text in told if card < len(macs)]
         found += neighbours
@@ -252,7 +270,8 @@ def _neighbours(text: str) -> list[Address]:
 
 def _routable(address: str) -> bool:
     try:
-        parsed = ip_address(address.partition("/")[0])
+        parsed = ip_interface(address).ip
     except ValueError:
         return False  # a guest may say anything
-    return not (parsed.is_link_local or parsed.is_loopback)
+    odd = parsed.is_link_local or parsed.is_loopback or parsed.is_multicast
+    return not (odd or parsed.is_unspecified)

@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from ims_core.errors import ConflictError, InvalidError, NotFoundError, UnsupportedError
+from ims_core.errors import (
+    ConflictError,
+    HypervisorError,
+    InvalidError,
+    NotFoundError,
+    UnsupportedError,
+)
 from ims_core.models import Carrier, CarrierLimits, Features, Host
 from ims_core.names import check_name
 from ims_core.spi import NOTHING_KNOWN, Discarded, Provider
@@ -117,8 +123,11 @@ class XenProvider(Provider):
     def hosts(self) -> Sequence[Host]:
         """The one machine."""
         facts = checks.facts_of(self._dom0.call("host", subject="host").decode(errors="replace"))
-        total, free = (int(facts[word]) * MIB for word in ("total_memory", "free_memory"))
-        return [Host(facts["host"], int(facts["nr_cpus"]), total, free)]
+        try:
+            total, free = (int(facts[word]) * MIB for word in ("total_memory", "free_memory"))
+            return [Host(facts["host"], int(facts["nr_cpus"]), total, free)]
+        except (KeyError, ValueError) as error:
+            raise HypervisorError(f"`xl info` says nothing of {error}") from None
 
     # --- making ---
 

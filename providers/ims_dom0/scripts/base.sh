@@ -14,7 +14,7 @@ refuse() { # WORD SENTENCE
 # The lock of a folder is the folder itself, so that none is left behind; it goes with the last
 # process that has descriptor 9. Fails when the folder is not there (any more).
 lock() { # FOLDER
-    [ -d "$1" ] || return 1
+    true 2>/dev/null <"$1" || return 1 # an exec that fails would end the script
     exec 9<"$1"
     flock -w 20 9 || refuse busy "$1 is in use by another request"
     # shellcheck disable=SC3013 # every sh that a dom0 has knows -ef
@@ -28,8 +28,8 @@ unpack() { # FOLDER
     rm "$1/.whole" || refuse cut-short "what was sent did not arrive whole"
 }
 
-# What comes on standard input, a tar archive, takes the place of a folder's files one by one, the
-# mark last. An archive that was cut short changes nothing.
+# What comes on standard input, a tar archive, takes the place of a folder's files one by one. An
+# archive that was cut short changes nothing. The mark waits until it is true.
 take_files() { # FOLDER
     rm -rf "$1/.new"
     mkdir "$1/.new"
@@ -37,6 +37,9 @@ take_files() { # FOLDER
     for file in "$1"/.new/*; do
         case $file in */mark.json | "$1/.new/*") ;; *) mv -f "$file" "$1/" ;; esac
     done
+}
+
+take_mark() { # FOLDER, after take_files
     [ ! -e "$1/.new/mark.json" ] || mv -f "$1/.new/mark.json" "$1/"
     rmdir "$1/.new"
 }

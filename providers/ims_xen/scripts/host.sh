@@ -1,2 +1,2 @@
 # host: what the machine has.
-xl info
+xl info || refuse no-xl "xl does not answer in this dom0"

@@ -7,7 +7,10 @@ list_domains
 section domains
 printf '%s\n' "$domains"
 section files
-[ "$PWD" = / ] || find . -mindepth 2 -maxdepth 2 -printf '%P\n'
+[ "$PWD" = / ] || find . -mindepth 2 -maxdepth 2 -printf '%P\n' 2>/dev/null || : # they come and go
+section monitors
+printf '%s\n' "$dir/vms/" | grep -ahsF -f - /proc/[0-9]*/cmdline || :
+receipts=mark.json
 if [ "$evidence" = yes ]; then
     section xenstore
     for domid in $(printf '%s\n' "$domains" | awk -v wanted=" $* " 'NR > 1 {
@@ -17,12 +20,14 @@ if [ "$evidence" = yes ]; then
             next
         }
     }'); do
-        xenstore-ls -f "/local/domain/$domid/data" "/local/domain/$domid/attr" 2>/dev/null || :
+        xenstore-ls -f "/local/domain/$domid/data" "/local/domain/$domid/attr" 2>/dev/null |
+            head -c 524288 # a guest may write as much as it likes
     done
+    receipts=receipt
     section neighbours
     ip neigh show || :
 fi
 section archive
 [ "$PWD" = / ] || find . -mindepth 2 -maxdepth 2 \
-    \( -name mark.json -o -name vm.cfg -o -name cards.json -o -name receipt \) -print0 |
+    \( -name mark.json -o -name vm.cfg -o -name cards.json -o -name "$receipts" \) -print0 2>/dev/null |
     tar --null -cf - -T - 2>/dev/null || :

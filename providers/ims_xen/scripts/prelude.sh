@@ -6,6 +6,8 @@
 #   DIR/templates/NAME/    a template: manifest.json and disk, perhaps kernel and ramdisk
 #   DIR/making/NAME-OP/    either of them before it is whole; moved into its place in one step
 
+vm=
+
 # A copy that somebody made of a VM's folder has another name than its mark.
 folder_of() { # UUID
     grep -lF -- "\"vm\": \"$1\"" "$dir"/vms/*/mark.json 2>/dev/null | while IFS= read -r mark; do
@@ -30,16 +32,44 @@ list_domains() { # gives $domains
     domains=$(xl list -v) || refuse no-xl "xl does not answer in this dom0"
 }
 
-# Gives $domid, $state (the letters of `xl list`) and $seconds (of CPU time) of a domain; all empty
-# where there is none.
-# The columns are counted from the UUID, because a foreign domain's name may hold spaces.
-find_domain() { # UUID
+# Gives $domid, $state (the letters of `xl list`), $seconds (of CPU time), $memory (MiB) and $reason
+# (why it was shut down) of the domain of $uuid; all empty where there is none. One that is dying is
+# none any more. The columns are counted from the UUID, because a foreign domain's name may hold spaces.
+look_for_domain() {
     list_domains
-    found=$(printf '%s\n' "$domains" | awk -v uuid="$1" '{
-        for (i = NF; i > 5; i--) if ($i == uuid) { print $(i - 5), $(i - 2), $(i - 1); next }
-    }' | tail -n 1)
-    domid=${found%% *} state=${found#* } seconds=${found##* }
-    state=${state% *}
+    found=$(printf '%s\n' "$domains" | awk -v uuid="$uuid" -v name="${vm##*/}" '{
+        for (i = NF; i > 5; i--) if ($i == uuid && $(i - 2) !~ /d/) {
+            if (name != "" && $1 != name) other = "other"
+            else own = $(i - 5) " " $(i - 2) " " $(i - 1) " " $(i - 4) " " $(i + 1)
+            next
+        }
+    } END { print own == "" ? other : own }')
+    [ "$found" != other ] || refuse uuid-taken "a domain of another name has its UUID"
+    read -r domid state seconds memory reason <<END
+$found
+END
+}
+
+# When a guest reboots, xl makes its domain anew, and there is none for some seconds; the process
+# that does so has the VM's file among its arguments.
+is_watched() {
+    printf '%s\n' "$vm/vm.cfg" "$vm/memory" | grep -qsF -f - /proc/[0-9]*/cmdline
+}
+
+find_domain() { # UUID, of $vm where there is one; gives what look_for_domain does
+    uuid=$1
+    tries=100
+    while look_for_domain; do
+        case $domid:$state:$reason in
+        ::) [ -n "$vm" ] && is_watched || return 0 ;;
+        *:*s*:1) is_watched || return 0 ;;
+        *:*s*:2) refuse busy "its memory is being saved" ;;
+        *) return 0 ;;
+        esac
+        tries=$((tries - 1))
+        [ "$tries" -gt 0 ] || refuse busy "it reboots, and does not come to an end of it"
+        sleep 0.2
+    done
 }
 
 is_on() { # by $state; a domain that crashed or was shut down is only kept to be looked at
@@ -53,8 +83,16 @@ unfinished() { # by $vm, $state and $seconds
     case $state:$seconds in *p*:0.0) ;; *) return 1 ;; esac
 }
 
+# Once its CPUs run, saved memory must never be used again, whoever had it restored.
+forget_memory() { # by $vm and $state
+    if is_on && ! unfinished; then
+        rm -f "$vm/memory" "$vm/memory.used"
+    fi
+}
+
 keep_receipt() { # of $domid in $vm; without its domain there is no other trace of it
-    xenstore-ls -f "/local/domain/$domid/data/ims/receipt" >"$vm/.receipt" 2>/dev/null || :
+    xenstore-ls -f "/local/domain/$domid/data/ims/receipt" 2>/dev/null |
+        head -c 524288 >"$vm/.receipt" # a guest may write as much as it likes
     if [ -s "$vm/.receipt" ]; then
         mv -f "$vm/.receipt" "$vm/receipt"
     else
@@ -63,11 +101,12 @@ keep_receipt() { # of $domid in $vm; without its domain there is no other trace 
 }
 
 destroy() { # $domid, by force, and wait until it is gone
-    xl destroy "$domid" 2>/dev/null || xl list "$domid" >/dev/null 2>&1 || return 0
+    gone=$domid
+    xl destroy "$gone" >&2 || :
     tries=100
-    while xl list "$domid" >/dev/null 2>&1; do
+    while look_for_domain && [ "$domid" = "$gone" ]; do
         tries=$((tries - 1))
-        [ "$tries" -gt 0 ] || refuse busy "domain $domid does not go away"
+        [ "$tries" -gt 0 ] || refuse busy "domain $gone does not go away"
         sleep 0.2
     done
 }

@@ -2,4 +2,6 @@
 need_vm "$1"
 find_domain "$1"
 [ -z "$domid" ] || keep_receipt
+forget_memory
 take_files "$vm"
+take_mark "$vm"

@@ -12,7 +12,7 @@ import struct
 import sys
 from typing import Dict
 
-TRANSACTION_START, TRANSACTION_END, WRITE, RM, ERROR = 6, 7, 11, 13, 16
+READ, TRANSACTION_START, TRANSACTION_END, WRITE, RM, ERROR = 2, 6, 7, 11, 13, 16
 HEADER = struct.Struct("=IIII")  # type, request id, transaction id, length
 SOCKETS = ("/run/xenstored/socket", "/var/run/xenstored/socket")
 DEVICE = "/dev/xen/xenbus"
@@ -57,9 +57,12 @@ class Store:
         return data
 
 
-def put(store: Store, base: str, values: Dict[str, str]) -> None:
-    """Replace the keys in one transaction."""
+def put(store: Store, domain: str, uuid: str, values: Dict[str, str]) -> None:
+    """Replace the keys in one transaction, if the domain still is that VM's."""
     transaction = int(store.ask(TRANSACTION_START, 0, b"\0"))
+    if store.ask(READ, transaction, f"{domain}/vm\0".encode()) != f"/vm/{uuid}":
+        raise Refused("the domain is another VM's by now")
+    base = f"{domain}/vm-data"
     try:
         store.ask(RM, transaction, f"{base}/ims\0".encode())
     except Refused as error:
@@ -70,7 +73,7 @@ def put(store: Store, base: str, values: Dict[str, str]) -> None:
     store.ask(TRANSACTION_END, transaction, b"T\0")
 
 
-def main(domid: str, path: str) -> None:
+def main(domid: str, uuid: str, path: str) -> None:
     """Put the keys, again while somebody else writes at the same time."""
     signal.alarm(SECONDS)  # a xenstored that hangs must not keep us for ever
     with open(path, encoding="utf-8") as file:
@@ -78,7 +81,7 @@ def main(domid: str, path: str) -> None:
     store = Store()
     for _ in range(TRIES):
         try:
-            put(store, f"/local/domain/{int(domid)}/vm-data", values)
+            put(store, f"/local/domain/{int(domid)}", uuid, values)
         except Refused as error:
             if str(error) != "EAGAIN":
                 sys.exit(f"xenstored refused the context: {error}")

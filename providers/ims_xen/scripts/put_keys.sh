@@ -1,7 +1,7 @@
 # The keys go to xenstore by its own protocol: xenstore-write would show them to everybody in dom0.
-put_keys() { # DOMID, of $vm
+put_keys() { # DOMID, of $vm and $uuid
     [ -e "$vm/context.json" ] || return 0
-    python3 - "$1" "$vm/context.json" <<'END_OF_PYTHON'
+    python3 - "$1" "$uuid" "$vm/context.json" <<'END_OF_PYTHON'
 @PUT_KEYS@
 END_OF_PYTHON
 }
@@ -13,7 +13,10 @@ run_domain() { # UUID COMMAND..., which leaves it paused; gives $domid
     : >"$vm/starting"
     "$@" >"$vm/.xl" 2>&1 9>&- || {
         cat "$vm/.xl" >&2
-        rm -f "$vm/.xl" "$vm/starting"
+        rm -f "$vm/.xl"
+        find_domain "$uuid"
+        ! unfinished || destroy # xl itself was killed, and left what it had made
+        rm -f "$vm/starting"
         exit 66
     }
     rm -f "$vm/.xl"

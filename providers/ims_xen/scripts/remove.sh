@@ -8,13 +8,15 @@ remove_template() { # FOLDER
 # A VM goes file by file, its mark last: half a VM can still be found and removed.
 remove_vm() { # $vm, UUID
     find_domain "$1"
-    [ -z "$domid" ] || destroy
     disks=
     if grep -qF '"operation": ""' "$vm/mark.json"; then
+        [ ! -e "$vm/memory" ] || [ -n "$domid" ] ||
+            refuse vm-suspended "it is suspended to disk, and that memory is its owner's"
         disks='root.*' # adopted: its disks are not ours, wherever they lie
     else
         rm -f "/var/log/xen/console/guest-${vm##*/}.log"
     fi
+    [ -z "$domid" ] || destroy
     find "$vm" -mindepth 1 -depth ! -path "$vm/mark.json" ! -name "$disks" -delete
     rm -f "$vm/mark.json"
     rmdir "$vm" 2>/dev/null || [ -n "$disks" ]

@@ -6,7 +6,7 @@ if [ "$2" = force ]; then
         keep_receipt
         destroy
     }
-    rm -f "$vm/starting" "$vm/memory" "$vm/memory.used"
+    rm -f "$vm/starting" "$vm/memory" "$vm/memory.used" "$vm/memory.new"
     exit
 fi
 is_on || {
@@ -14,10 +14,19 @@ is_on || {
     [ ! -e "$vm/memory" ] || refuse vm-suspended "it is suspended to disk"
     exit 0
 }
+forget_memory
 keep_receipt
-xl shutdown "$domid" >&2 || :
+# -F presses the power button of a guest that Xen cannot speak to.
+if ! told=$(xl shutdown -F "$domid" 2>&1); then
+    find_domain "$1"
+    ! is_on || {
+        printf '%s\n' "$told" >&2
+        exit 66
+    }
+fi
 exec 9>&- # this may take long, and a forced stop may come meanwhile
-timeout "$2" xl shutdown -w "$domid" >/dev/null 2>&1 || :
+timeout "$2" xl shutdown -w -F "$domid" >/dev/null 2>&1 || :
+lock "$vm" || exit 0 # it was deleted meanwhile
 find_domain "$1"
 ! is_on || refuse deadline "it is still running"
 [ -z "$domid" ] || destroy
