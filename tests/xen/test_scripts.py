@@ -324,6 +324,21 @@ def test_a_start_leaves_no_memory_of_a_save_that_was_killed(xen: PretendedXen) -
         xen.provider.resume(spec.uuid)
 
 
+def test_the_mark_of_a_vm_and_the_manifest_of_a_template_go_last(xen: PretendedXen) -> None:
+    spec = xen.created()
+    cut = xen.xen / "bin/find"
+    xen.install(cut, '#!/bin/sh\n/usr/bin/find "$@"\ncase $* in *-delete) kill -KILL 0 ;; esac\n')
+    with pytest.raises(HypervisorError):
+        xen.provider.delete(spec.uuid)
+    assert [path.name for path in xen.vm().iterdir()] == ["mark.json"]
+    cut.unlink()
+    xen.provider.delete(spec.uuid)
+    xen.install(cut, '#!/bin/sh\n/usr/bin/find "$@"\nkill -KILL 0\n')
+    with pytest.raises(HypervisorError):
+        xen.provider.delete_template("tiny")
+    assert [path.name for path in (xen.pool / "templates/tiny").iterdir()] == ["manifest.json"]
+
+
 # --- at the same time ---
 
 
