@@ -279,18 +279,25 @@ class PretendedXen:
         return int((self.xen / "steps").read_text()) == int((self.xen / "cut").read_text())
 
 
-def gate(path: Path) -> Path:
-    """A pipe at which a stub waits until :func:`let_pass`."""
-    os.mkfifo(path)
-    return path
+@dataclass
+class Gate:
+    """A pipe at which a stub waits; whatever happens to the test, it is open at the end."""
 
+    path: Path
 
-def let_pass(path: Path) -> None:
-    """Let whoever waits there, or will, go on."""
-    descriptor = os.open(path, os.O_RDWR)  # neither end waits for the other then
-    os.set_blocking(descriptor, False)
-    path.unlink()
-    os.close(descriptor)
+    def __enter__(self) -> Self:
+        os.mkfifo(self.path)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.open()
+
+    def open(self) -> None:
+        """Let whoever waits there, or will, go on."""
+        if self.path.exists():
+            descriptor = os.open(self.path, os.O_RDWR)  # neither end waits for the other then
+            self.path.unlink()
+            os.close(descriptor)
 
 
 def wait_for(happened: Callable[[], object], seconds: float = 10.0) -> None:
