@@ -98,6 +98,7 @@ def _build(boot: Path, work: Path) -> None:
     )
     config.write_text(bios_disk.syslinux_config(KERNEL_LINE))
     files = {"vmlinuz": work / "vmlinuz", "initrd": work / "initrd.gz", config.name: config}
+    files["extlinux.conf"] = config  # where pygrub looks
     bios_disk.boot_partition(partition, _PARTITION_SIZE, files)
     run("mke2fs", "-q", "-t", "ext4", "-O", "^metadata_csum", "-L", "STATE", state, _STATE_SIZE)
     bios_disk.write_disk(raw, [partition, state])

@@ -50,7 +50,7 @@ def ims_target(tmp_path: Path) -> Iterator[Target]:
         own = {path.name for path in xen.pool.glob("vms/*")}
         return xen.files() | {each["name"] for each in xen.domains() if each["name"] not in own}
 
-    with Xenstored(xen.xen / "xenstored"):
+    with Xenstored(xen.xen / "xenstored", domains=xen.xen / "domains"):
         yield Target(
             provider=xen.provider,
             template=template,

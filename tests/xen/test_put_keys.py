@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BASE = "/local/domain/7/vm-data"
+UUID = "11111111-2222-3333-4444-555555555555"
 SOCKETS = '("/run/xenstored/socket", "/var/run/xenstored/socket")'
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Xenstored]:
     with Xenstored(tmp_path / "socket") as store:
-        store.tree["/local/domain/7/name"] = "web"
+        store.tree["/local/domain/7/vm"] = f"/vm/{UUID}"
         yield store
 
 
@@ -37,7 +38,7 @@ def put(store: Xenstored, values: Mapping[str, str]) -> subprocess.CompletedProc
     file = store.path.with_name("context.json")
     file.write_text(json.dumps(dict(values)), encoding="utf-8")
     return subprocess.run(
-        [sys.executable, "-", "7", str(file)],
+        [sys.executable, "-", "7", UUID, str(file)],
         input=program,
         capture_output=True,
         text=True,
@@ -50,6 +51,16 @@ def test_keys_stand_below_vm_data(store: Xenstored) -> None:
     answer = put(store, {"ims/nonce": "n1", "ims/empty": "", "hostname": "büro"})
     assert (answer.returncode, answer.stdout, answer.stderr) == (0, "", "")
     assert store.below(BASE) == {"ims/nonce": "n1", "ims/empty": "", "hostname": "büro"}
+    assert not store.open
+
+
+@pytest.mark.parametrize("vm", [None, "/vm/99999999-2222-3333-4444-555555555555"])
+def test_the_domain_of_another_vm_is_told_nothing(store: Xenstored, vm: str | None) -> None:
+    store.tree = {} if vm is None else {"/local/domain/7/vm": vm}
+    answer = put(store, {"ims/nonce": "n1"})
+    assert answer.returncode == 1
+    assert "refused the context" in answer.stderr
+    assert not store.below(BASE)
     assert not store.open
 
 

@@ -23,7 +23,8 @@ _HEADER = struct.Struct("=4I")  # type, req_id, tx_id, len
 _PAYLOAD_MAX = 4096
 _PATH_MAX = 3072
 _PATH = re.compile(r"(?:/[A-Za-z0-9_@-]+)+")
-_START, _END, _WRITE, _RM, _ERROR = 6, 7, 11, 13, 16
+_READ, _START, _END, _WRITE, _RM, _ERROR = 2, 6, 7, 11, 13, 16
+_VM = re.compile(r"/local/domain/([0-9]+)/vm")
 
 
 class RefusedError(Exception):
@@ -36,6 +37,7 @@ class Xenstored:
 
     Attributes:
         tree: Values by path.
+        domains: Where the pretended xl keeps its domains, of which xenstore knows the UUIDs.
         conflicts: How many transactions are still to end with EAGAIN, as if others had written.
         refuse: Errors by the number of the write that they answer, from 1.
         open: Transactions that were begun and not ended.
@@ -45,6 +47,7 @@ class Xenstored:
 
     path: Path
     tree: dict[str, str] = field(default_factory=dict)
+    domains: Path | None = None
     conflicts: int = 0
     refuse: dict[int, str] = field(default_factory=dict)
     open: dict[int, dict[str, str]] = field(default_factory=dict)
@@ -115,6 +118,8 @@ class Xenstored:
         if kind == _END:
             begun.discard(transaction)
             self._end(self.open.pop(transaction), payload)
+        elif kind == _READ:
+            return self._read(tree, _checked(payload.removesuffix(b"\0"))).encode()
         elif kind == _WRITE:
             self._write(tree, payload)
         elif kind == _RM:
@@ -134,6 +139,13 @@ class Xenstored:
         self.tree = tree
         for told in self.commits:
             told()
+
+    def _read(self, tree: dict[str, str], path: str) -> str:
+        if self.domains and (match := _VM.fullmatch(path)):
+            return f"/vm/{(self.domains / match[1] / 'uuid').read_text().strip()}"
+        if path not in tree:
+            raise RefusedError("ENOENT")
+        return tree[path]
 
     def _write(self, tree: dict[str, str], payload: bytes) -> None:
         self.writes += 1

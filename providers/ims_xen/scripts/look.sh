@@ -9,7 +9,8 @@ printf '%s\n' "$domains"
 section files
 [ "$PWD" = / ] || find . -mindepth 2 -maxdepth 2 -printf '%P\n' 2>/dev/null || : # they come and go
 section monitors
-printf '%s\n' "$dir/vms/" | grep -ahsF -f - /proc/[0-9]*/cmdline || :
+# shellcheck disable=SC2062 # these are files
+printf '%s\n' "$dir/vms/" | grep -ahsF --file=- /proc/[0-9]*/cmdline || :
 receipts=mark.json
 if [ "$evidence" = yes ]; then
     section xenstore

@@ -53,7 +53,8 @@ END
 # When a guest reboots, xl makes its domain anew, and there is none for some seconds; the process
 # that does so has the VM's file among its arguments.
 is_watched() {
-    printf '%s\n' "$vm/vm.cfg" "$vm/memory" | grep -qsF -f - /proc/[0-9]*/cmdline
+    # shellcheck disable=SC2062 # these are files
+    printf '%s\n' "$vm/vm.cfg" "$vm/memory" | grep -qsF --file=- /proc/[0-9]*/cmdline
 }
 
 find_domain() { # UUID, of $vm where there is one; gives what look_for_domain does
@@ -63,7 +64,10 @@ find_domain() { # UUID, of $vm where there is one; gives what look_for_domain do
         case $domid:$state:$reason in
         ::) [ -n "$vm" ] && is_watched || return 0 ;;
         *:*s*:1) is_watched || return 0 ;;
-        *:*s*:2) refuse busy "its memory is being saved" ;;
+        *:*s*:2) # by somebody else: a save of ours holds the lock; or whoever did it is gone
+            grep -aqs '[l]ibxl-save-helper' /proc/[0-9]*/cmdline || return 0
+            refuse busy "its memory is being saved"
+            ;;
         *) return 0 ;;
         esac
         tries=$((tries - 1))
