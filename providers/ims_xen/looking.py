@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ims_xen.domains import Domain
     from ims_xen.xenstore import Stored
 
-__all__ = ["Found", "cards_json", "find", "inspect", "mark_json", "mark_of"]
+__all__ = ["Found", "cards_json", "cards_of", "find", "inspect", "mark_json", "mark_of"]
 
 _MIB = 1 << 20
 _MAC = re.compile(r"(?:^|,)\s*mac=((?:[0-9a-f]{2}:){5}[0-9a-f]{2})\s*(?:,|$)", re.IGNORECASE)
@@ -75,7 +75,7 @@ def find(dom0: Dom0, uuid: str) -> Found:
     for path, content in contents.items():
         name = path.partition("/")[0]
         if path == f"{name}/{MARK}" and (mark := mark_of(content, name)) and mark.vm == uuid:
-            return Found(name, mark, _cards(contents.get(f"{name}/{CARDS}", b"")))
+            return Found(name, mark, cards_of(contents.get(f"{name}/{CARDS}", b"")))
     raise NotFoundError(f"there is no VM {uuid!r}", code="vm-not-found", vm=uuid)
 
 
@@ -84,7 +84,7 @@ def cards_json(cards: Sequence[Interface]) -> bytes:
     return json.dumps([asdict(card) for card in cards], indent=1).encode()
 
 
-def _cards(content: bytes) -> tuple[Interface, ...]:
+def cards_of(content: bytes) -> tuple[Interface, ...]:
     """The cards that are kept beside a VM; none where that cannot be read."""
     try:
         return tuple(_card(each) for each in json.loads(content))

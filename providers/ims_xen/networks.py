@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
 from typing import TYPE_CHECKING
 
-from ims_core.errors import InvalidError, NotFoundError
+from ims_core.errors import ConflictError, InvalidError, NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ims_core.models import Interface
 
@@ -73,6 +73,26 @@ class Bridges:
             addresses=addresses,
             gateways=card.gateways or self._reachable(card.network, addresses),
         )
+
+    def refuse_taken(self, cards: Sequence[Interface], others: Mapping[str, str]) -> None:
+        """Refuse addresses that dom0 itself or another VM has.
+
+        Args:
+            cards: Completed.
+            others: Names of VMs by address, without prefix length.
+
+        Raises:
+            ConflictError: ``address-taken``.
+        """
+        own = {str(each.ip): "dom0 itself" for homes in self.addresses.values() for each in homes}
+        held = {**{address: f"VM {name!r}" for address, name in others.items()}, **own}
+        for text in (each for card in cards for each in card.addresses):
+            if holder := held.get(str(ip_interface(text).ip)):
+                raise ConflictError(
+                    f"address {text} is taken by {holder}",
+                    code="address-taken",
+                    hint="choose another, or leave it out for DHCP",
+                )
 
     def _with_prefix(self, text: str, network: str) -> str:
         if "/" in text:

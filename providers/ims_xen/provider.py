@@ -15,7 +15,7 @@ from ims_core.errors import (
 from ims_core.models import Carrier, CarrierLimits, Features, Host
 from ims_core.names import check_name
 from ims_core.spi import NOTHING_KNOWN, Discarded, Provider
-from ims_dom0.archive import pack
+from ims_dom0.archive import pack, unpack
 from ims_dom0.dom0 import CALL_SECONDS, MAKING_SECONDS, Dom0
 from ims_dom0.names import making
 from ims_dom0.templates import Templates
@@ -134,10 +134,8 @@ class XenProvider(Provider):
     def prepare(self, spec: VMSpec) -> VMSpec:
         """Complete the cards, and refuse what is taken or cannot be."""
         _check_order(spec)
-        told = {
-            name: content.decode(errors="replace")
-            for name, content in self._dom0.ask("survey", subject=f"VM {spec.name}").items()
-        }
+        survey = self._dom0.ask("survey", subject=f"VM {spec.name}")
+        told = {name: content.decode(errors="replace") for name, content in survey.items()}
         taken = {domain.name for domain in domains_of(told["domains"])}
         if spec.name in taken | set(told["names"].splitlines()):
             raise ConflictError(
@@ -160,8 +158,7 @@ class XenProvider(Provider):
                 code="boot-impossible",
                 hint="turn VT-x or AMD-V on in the firmware, or use a template for PV",
             )
-        bridges = Bridges.of(told["bridges"], told["addresses"], told["routes"])
-        return replace(spec, interfaces=self._completed(bridges, spec.interfaces))
+        return replace(spec, interfaces=self._completed(survey, spec.interfaces))
 
     def plan(self, spec: VMSpec, delivery: Delivery, mark: Mark) -> str:  # noqa: ARG002
         """The vm.cfg."""
@@ -254,11 +251,8 @@ class XenProvider(Provider):
     def set_addresses(self, vm: str, interfaces: Sequence[Interface]) -> Sequence[Interface]:
         """Check and complete them; no DHCP of ours is to be told."""
         found = looking.find(self._dom0, vm)
-        told = self._dom0.ask("survey", subject=f"VM {found.name}")
-        bridges = Bridges.of(
-            *(told[part].decode(errors="replace") for part in ("bridges", "addresses", "routes"))
-        )
-        completed = self._completed(bridges, interfaces)
+        survey = self._dom0.ask("survey", subject=f"VM {found.name}")
+        completed = self._completed(survey, interfaces, but=found.name)
         files = {CARDS: looking.cards_json(completed)}
         self._dom0.call("put", vm, stdin=pack(files), subject=f"VM {found.name}")
         return completed
@@ -327,8 +321,23 @@ class XenProvider(Provider):
         folder = making(found.name, vm)
         self._dom0.call("adopt", found.name, folder, stdin=pack(files), subject=subject)
 
-    def _completed(self, bridges: Bridges, cards: Sequence[Interface]) -> tuple[Interface, ...]:
-        return tuple(bridges.complete(card, self._settings["bridge"]) for card in cards)
+    def _completed(
+        self, survey: Mapping[str, bytes], cards: Sequence[Interface], *, but: str = ""
+    ) -> tuple[Interface, ...]:
+        """The cards, completed, if nobody has their addresses but a VM of that name."""
+        bridges = Bridges.of(
+            *(survey[part].decode(errors="replace") for part in ("bridges", "addresses", "routes"))
+        )
+        completed = tuple(bridges.complete(card, self._settings["bridge"]) for card in cards)
+        others = {
+            address.partition("/")[0]: path.partition("/")[0]
+            for path, content in unpack(survey["archive"]).items()
+            for card in looking.cards_of(content)
+            for address in card.addresses
+            if path.partition("/")[0] != but
+        }
+        bridges.refuse_taken(completed, others)
+        return completed
 
     def _delivered(self, found: looking.Found, delivery: Delivery) -> dict[str, bytes]:
         """The files of a delivery to a VM that exists, its mark last."""

@@ -46,7 +46,6 @@ def ims_target(xen_lab: Machine, template: str) -> Iterator[Target]:
             provider=provider,
             template=found,
             settings=settings,
-            static_address="10.0.2.60",
             boots=True,
             boot_timeout=BOOT_SECONDS,
             make_foreign=make_foreign,

@@ -1,4 +1,4 @@
-# survey: BOUNDARY; what there is before a VM is made: names, bridges and their addresses.
+# survey: BOUNDARY; what there is before a VM is made: names, bridges, and who has which address.
 section() { printf '%s %s\n' "$1" "$2"; }
 section "$1" domains
 list_domains
@@ -15,3 +15,8 @@ section "$1" routes
 { ip -4 route show default && ip -6 route show default; } || :
 section "$1" host
 xl info || :
+section "$1" archive
+if cd "$dir/vms" 2>/dev/null; then
+    find . -mindepth 2 -maxdepth 2 -name cards.json -print0 2>/dev/null |
+        tar --null -cf - -T - 2>/dev/null || :
+fi
