@@ -145,8 +145,10 @@ def _failure(subject: str, answer: Answer) -> ImsError:
             hint="stop a VM there, or order less --memory",
             details=tuple(lines[-_LAST_LINES:]),
         )
-    told = lines[-1].strip() if lines else f"exit status {answer.status}"
-    return HypervisorError(f"{subject}: {told}", details=tuple(lines[-_LAST_LINES:]))
+    # libxl tells the cause first, and then what it could not undo.
+    first = next((line for line in lines if "error" in line.lower()), "")
+    told = first or (lines[-1] if lines else f"exit status {answer.status}")
+    return HypervisorError(f"{subject}: {told.strip()}", details=tuple(lines[-_LAST_LINES:]))
 
 
 _NO_MEMORY = ("failed to free memory", "not enough memory", "not enough free memory")

@@ -31,6 +31,14 @@ READY = "ims-guest: ready"
 #: The kernel line. Without noxsave init dies in a VirtualBox that is itself emulated.
 KERNEL_LINE = "console=hvc0 console=ttyS0 noxsave quiet"
 
+# pygrub reads no syslinux.cfg, and of extlinux.conf not the newer words.
+_FOR_PYGRUB = f"""\
+default linux
+label linux
+  kernel /vmlinuz
+  append initrd=/initrd {KERNEL_LINE}
+"""
+
 _HERE = Path(__file__).parent
 _FILES = _HERE / "guest"
 
@@ -93,17 +101,18 @@ def _build(boot: Path, work: Path) -> None:
     shutil.copyfile(boot / "vmlinuz", work / "vmlinuz")
     (work / "vmlinux").write_bytes(kernel.unpacked(work / "vmlinuz"))
     (work / "initrd.gz").write_bytes(gzip.compress(_initramfs(boot), mtime=0))
-    config, partition, state, raw = (
-        work / name for name in ("syslinux.cfg", "partition", "state", "tiny.raw")
+    config, extlinux, partition, state, raw = (
+        work / name for name in ("syslinux.cfg", "extlinux.conf", "partition", "state", "tiny.raw")
     )
     config.write_text(bios_disk.syslinux_config(KERNEL_LINE))
+    extlinux.write_text(_FOR_PYGRUB)
     files = {"vmlinuz": work / "vmlinuz", "initrd": work / "initrd.gz", config.name: config}
-    files["extlinux.conf"] = config  # where pygrub looks
+    files[extlinux.name] = extlinux
     bios_disk.boot_partition(partition, _PARTITION_SIZE, files)
     run("mke2fs", "-q", "-t", "ext4", "-O", "^metadata_csum", "-L", "STATE", state, _STATE_SIZE)
     bios_disk.write_disk(raw, [partition, state])
     run("qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", raw, work / "tiny.qcow2")
-    for path in (config, partition, state):
+    for path in (config, extlinux, partition, state):
         path.unlink()
 
 

@@ -117,7 +117,8 @@ def test_a_domain_of_somebody_else_with_the_same_name_is_left_alone(lab: Lab) ->
         (vm,) = lab.json("list-vms", "--all")
         assert (vm["name"], vm["ours"], vm["state"]) == ("same01", False, "paused")
     finally:
-        lab.dom0.run("xl destroy same01; rm /tmp/same.cfg")
+        log = "/var/log/xen/console/guest-same01.log"
+        lab.dom0.run(f"xl destroy same01; rm -f /tmp/same.cfg {log}")
 
 
 def test_an_image_whose_name_holds_quotes_is_only_data(

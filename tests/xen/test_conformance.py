@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # Under emulation each start takes a quarter of a minute, and there are dozens.
 pytestmark = [pytest.mark.lab_xen, pytest.mark.full]
 
+LOGS = "/var/log/xen/console"
 FOREIGN = """\
 name="{name}"
 type="pv"
@@ -34,7 +35,9 @@ def ims_target(xen_lab: Machine, template: str) -> Iterator[Target]:
     def make_foreign(name: str) -> Callable[[], object]:
         text = FOREIGN.format(name=name, directory=DIRECTORY, template=template)
         xen_lab.run(f"cat >/tmp/{name}.cfg <<'END'\n{text}END\nxl create -q -p /tmp/{name}.cfg")
-        return lambda: xen_lab.run(f"xl destroy {name} 2>/dev/null; rm -f /tmp/{name}.cfg")
+        return lambda: xen_lab.run(
+            f"xl destroy {name} 2>/dev/null; rm -f /tmp/{name}.cfg {LOGS}/guest-{name}.log"
+        )
 
     def break_vm(uuid: str) -> Callable[[], object]:
         xen_lab.run(f"rm $(dirname $(grep -l {uuid} {DIRECTORY}/vms/*/mark.json))/root.raw")
