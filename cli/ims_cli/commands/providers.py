@@ -121,6 +121,7 @@ def _lines(data: dict[str, Any]) -> Iterator[str]:
             ("template formats", ", ".join(data["template_formats"]) or None),
             ("address sources", ", ".join(data["address_sources"]) or None),
             ("receipts", data["receipts"]),
+            ("boot methods", ", ".join(data["boot_methods"]) or None),
         ]
     )
     for each in data["settings"]:
