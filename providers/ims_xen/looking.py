@@ -146,7 +146,9 @@ def _folders(directory: str, listing: str, contents: Mapping[str, bytes]) -> lis
     for line in listing.splitlines():
         name, _, file = line.partition("/")
         files.setdefault(name, set()).add(file)
-    found = [_folder(directory, name, files[name], contents) for name in sorted(files)]
+    # One of which neither file came has gone since it was listed.
+    there = [name for name in files if {f"{name}/{MARK}", f"{name}/{CONFIG}"} & contents.keys()]
+    found = [_folder(directory, name, files[name], contents) for name in sorted(there)]
     # A folder that somebody copied still has the original's UUID in its vm.cfg.
     marked = {folder.uuid for folder in found if folder.mark}
     return [

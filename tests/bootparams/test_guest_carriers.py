@@ -252,7 +252,7 @@ def test_after_a_reboot_without_keys_the_last_context_holds(domain: Hypervisor) 
     receipt = domain.receipt()
     assert receipt
     assert receipt.problem(digest=digest_of(render(CONTEXT)), nonce="n-1") == ""
-    assert (domain.root / "etc/hostname").read_text() == "guest\n"
+    assert (domain.root / "etc/hostname").read_text() == f"{CONTEXT.hostname}\n"
     assert oct((domain.root / "var/lib/ims").stat().st_mode & 0o777) == "0o700"
 
 
