@@ -4,7 +4,7 @@
 VENV := .venv
 BIN  := $(VENV)/bin
 # One process for the slowest lab, one for all the rest; a lab is never used by both.
-TEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+TEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 .PHONY: help demo test test-full lint bench docs guest-package host clean
