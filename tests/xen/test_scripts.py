@@ -404,7 +404,7 @@ def test_nothing_disturbs_a_save_whose_script_was_killed(xen: PretendedXen) -> N
         gate.open()
         with pytest.raises(HypervisorError):
             saving.result()
-    assert state(xen) is State.SUSPENDED
+    wait_for(lambda: state(xen) is State.SUSPENDED)  # the save is at work on its own
     xen.provider.resume(spec.uuid)
     assert state(xen) is State.RUNNING
 
