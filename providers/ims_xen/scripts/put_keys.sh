@@ -10,8 +10,12 @@ END_OF_PYTHON
 run_domain() { # UUID COMMAND..., which leaves it paused; gives $domid
     uuid=$1
     shift
+    # One at a time: Xen's scripts for disks and cards wait for one another, and libxl gives up those
+    # that have waited for 40 seconds.
+    exec 7<"$dir"
+    flock -w 600 7 || refuse busy "other VMs are being started"
     : >"$vm/starting"
-    "$@" >"$vm/.xl" 2>&1 9>&- || {
+    "$@" >"$vm/.xl" 2>&1 7>&- 9>&- || {
         cat "$vm/.xl" >&2
         rm -f "$vm/.xl"
         find_domain "$uuid"
@@ -19,6 +23,7 @@ run_domain() { # UUID COMMAND..., which leaves it paused; gives $domid
         rm -f "$vm/starting"
         exit 66
     }
+    exec 7>&-
     rm -f "$vm/.xl"
     find_domain "$uuid"
     put_keys "$domid" || {
