@@ -11,6 +11,16 @@ refuse() { # WORD SENTENCE
     exit 65
 }
 
+# Begins a part of what a script prints, which ends where the next begins.
+section() { printf '%s %s\n' "$1" "$2"; } # BOUNDARY NAME
+
+# The line of df for the directory, or for where it will be made.
+room() {
+    place=$dir
+    until [ -d "$place" ]; do place=${place%/*} place=${place:-/}; done
+    df -Pk "$place" | tail -n 1
+}
+
 # The lock of a folder is the folder itself, so that none is left behind; it goes with the last
 # process that has descriptor 9. Fails when the folder is not there (any more).
 lock() { # FOLDER

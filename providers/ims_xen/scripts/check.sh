@@ -1,5 +1,4 @@
 # check: BOUNDARY BRIDGE; what VMs need of this dom0.
-section() { printf '%s %s\n' "$1" "$2"; }
 section "$1" host
 xl info 2>/dev/null || :
 section "$1" programs
@@ -14,6 +13,4 @@ if ps -eo args 2>/dev/null | grep -q '[x]enconsoled.*--log'; then
     [ ! -d /var/log/xen/console ] || echo yes
 fi
 section "$1" room
-place=$dir
-until [ -d "$place" ]; do place=${place%/*} place=${place:-/}; done
-df -Pk "$place" | tail -n 1
+room

@@ -1,5 +1,4 @@
 # metrics: BOUNDARY; prints sections as look does.
-section() { printf '%s %s\n' "$1" "$2"; }
 section "$1" domains
 list_domains
 printf '%s\n' "$domains"

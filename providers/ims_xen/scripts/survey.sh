@@ -1,5 +1,4 @@
 # survey: BOUNDARY; what there is before a VM is made: names, bridges, and who has which address.
-section() { printf '%s %s\n' "$1" "$2"; }
 section "$1" domains
 list_domains
 printf '%s\n' "$domains"
