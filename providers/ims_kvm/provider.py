@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import libvirt
 
+from ims_core.console import last_lines
 from ims_core.errors import ConflictError, InvalidError, NotFoundError
 from ims_core.models import VM, Carrier, CarrierLimits, Features, Host
 from ims_core.spi import NOTHING_KNOWN, Discarded, Provider
@@ -343,10 +344,7 @@ class KvmProvider(Provider):
                 return ()
             names = VolumeNames(domain.name(), mark.operation)
             raw = self.storage_of(domain).read(names.console, last=CONSOLE_BYTES)
-            text = raw.decode(errors="replace")
-        printable = ("".join(c for c in line if c.isprintable()) for line in text.splitlines())
-        kept = [line for line in printable if line.strip()]
-        return tuple(kept[len(kept) - min(lines, len(kept)) :])
+        return last_lines(raw, lines)
 
     @bounded(CALL_SECONDS)
     def open_console(self, vm: str) -> ConsoleStream:

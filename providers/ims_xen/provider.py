@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from ims_core.console import last_lines
 from ims_core.errors import (
     ConflictError,
     HypervisorError,
@@ -277,10 +278,7 @@ class XenProvider(Provider):
     def console_tail(self, vm: str, lines: int) -> tuple[str, ...]:
         """The end of what xenconsoled kept."""
         raw = self._dom0.call("console", vm, str(CONSOLE_BYTES), subject=f"VM {vm}")
-        text = raw.decode(errors="replace")
-        printable = ("".join(c for c in line if c.isprintable()) for line in text.splitlines())
-        kept = [line for line in printable if line.strip()]
-        return tuple(kept[len(kept) - min(lines, len(kept)) :])
+        return last_lines(raw, lines)
 
     # --- templates ---
 
