@@ -7,8 +7,8 @@ Where several processes share the tests (``-n 2 --dist loadgroup``), each lab is
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, NoReturn
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import pytest
 from hypothesis import settings
@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from tests.labs.command_line import Lab
     from tests.labs.kvm import KvmLab
     from tests.labs.xen import Machine as XenMachine
+
+T = TypeVar("T")
 
 # A busy machine must not fail a test, and the tests leave nothing behind.
 settings.register_profile("ims", deadline=None, database=None)
@@ -79,32 +82,15 @@ def say(record_property: Callable[[str, object], None]) -> Callable[[str], None]
 @pytest.fixture(scope="session")
 def kvm_lab() -> Iterator[KvmLab]:
     """A running libvirt with a storage pool and a network of the lab's own."""
-    with ExitStack() as held:
-        try:
-            # Two processes would take each other's VMs for leftovers.
-            held.enter_context(cache.lock("kvm-tests", wait=False))
-            before = kvm.lab()
-            lab = kvm.start()
-        except LabError as error:
-            unavailable("KVM lab", error)
+    with running("KVM lab", kvm, "kvm-tests") as lab:
         yield lab
-        if before is None:
-            kvm.stop(force=True)
 
 
 @pytest.fixture(scope="session")
 def xen_lab() -> Iterator[XenMachine]:
     """A running dom0, which root may enter over SSH."""
-    with ExitStack() as held:
-        try:
-            held.enter_context(cache.lock("xen-tests", wait=False))
-            before = xen.lab()
-            lab = xen.start()
-        except LabError as error:
-            unavailable("Xen lab", error)
+    with running("Xen lab", xen, "xen-tests") as lab:
         yield lab
-        if before is None:
-            xen.stop()
 
 
 @pytest.fixture(scope="session")
@@ -114,6 +100,22 @@ def tiny_image() -> Path:
         return tiny_guest.build()
     except LabError as error:
         unavailable("tiny guest", error)
+
+
+@contextmanager
+def running(what: str, lab: Lab[T], lock: str) -> Iterator[T]:
+    """A lab for this process alone; stopped in the end, unless it ran before."""
+    with ExitStack() as held:
+        try:
+            # Two processes would take each other's VMs for leftovers.
+            held.enter_context(cache.lock(lock, wait=False))
+            before = lab.lab()
+            started = lab.start()
+        except LabError as error:
+            unavailable(what, error)
+        yield started
+        if before is None:
+            lab.stop(force=True)
 
 
 def unavailable(what: str, error: LabError) -> NoReturn:

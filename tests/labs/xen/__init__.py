@@ -29,14 +29,14 @@ def lab() -> Machine | None:
     return machine.remembered()
 
 
-def stop() -> bool:
-    """End the lab, and every guest in it, if it runs."""
+def stop(*, force: bool = False) -> list[str]:
+    """End the lab with every guest in it, if it runs: forced or not, as all in it is its own."""
     with cache.lock("xen-lab"):
         running = machine.remembered()
         if running is None:
-            return False
+            return []
         machine.shut_off(running)
-        return True
+        return ["dom0"]
 
 
 def status() -> str:
