@@ -1,7 +1,7 @@
 """The Xen lab: a dom0 with real guests, in a QEMU of its own.
 
-Nothing on this machine needs to be able to virtualize: QEMU emulates a CPU, Xen runs on it, dom0
-and its PV guests on Xen. dom0 takes root with the lab's own key over SSH.
+Nothing on this machine needs to be able to virtualize: QEMU emulates a CPU that can, Xen runs on
+it, dom0 and its guests on Xen. dom0 takes root with the lab's own key over SSH.
 """
 
 from __future__ import annotations
