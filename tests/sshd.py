@@ -116,6 +116,7 @@ def _write_files(server: Sshd, options: tuple[str, ...]) -> None:
                 "ListenAddress 127.0.0.1",
                 *(f"HostKey {directory}/host_{kind}" for kind in HOST_KEYS),
                 f"AuthorizedKeysFile {server.authorized_keys}",
+                f"SetEnv HOME={directory}",  # what stands in the user's .bashrc may take long
                 "StrictModes no",
                 "UsePAM no",
                 "PidFile none",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from ims_core.testing.target import Target
 
 __all__ = [
+    "test_a_console_is_for_one_at_a_time_and_the_guest_hears",
     "test_a_console_is_refused_while_the_vm_is_off",
     "test_a_console_log_is_lines_without_control_characters",
     "test_a_feature_is_there_exactly_when_its_protocol_is",
@@ -67,3 +69,22 @@ def test_a_console_is_refused_while_the_vm_is_off(ims_target: Target, ims_bench:
     order = ims_bench.created()
     with pytest.raises(ConflictError):
         provider.open_console(order.uuid)
+
+
+def test_a_console_is_for_one_at_a_time_and_the_guest_hears(
+    ims_target: Target, ims_bench: Bench
+) -> None:
+    """19. What is declared works: a console takes what is typed, from one at a time."""
+    provider = ims_target.provider
+    if not isinstance(provider, Console):
+        pytest.skip("console: the provider has none")
+    order = ims_bench.started()
+    with closing(provider.open_console(order.uuid)) as stream:
+        with pytest.raises(ConflictError):
+            provider.open_console(order.uuid)
+        if ims_target.boots:
+            ims_bench.answered(order, order.delivery.nonce)
+            stream.write(b"\n")
+            ims_bench.eventually("the guest shows something", lambda: stream.read(1.0))
+    stream.close()
+    provider.open_console(order.uuid).close()

@@ -7,6 +7,7 @@ refuses for a reason that it knows; everything else is the hypervisor's own fail
 from __future__ import annotations
 
 import re
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from secrets import token_hex
 from typing import TYPE_CHECKING, BinaryIO
@@ -21,12 +22,14 @@ from ims_core.errors import (
     NotFoundError,
     UnavailableError,
 )
+from ims_dom0.patience import Clock, no_answer
+from ims_dom0.shell import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ims_core.spi import Progress
-    from ims_dom0.shell import Answer, Shell
+    from ims_core.spi import ConsoleStream, Progress
+    from ims_dom0.shell import Shell
 
 __all__ = ["CALL_SECONDS", "MAKING_SECONDS", "Dom0"]
 
@@ -36,9 +39,11 @@ MAKING_SECONDS = 900.0
 """For what copies a disk or a VM's memory."""
 _IDLE_SECONDS = 60.0
 
+_ATTACHED = b"attached\n"
 _REFUSED = 65
 _REFUSAL = re.compile(r"^ims-refusal ([a-z0-9-]+) (.*)$", re.MULTILINE)
 _LAST_LINES = 6
+_MUCH = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +121,46 @@ class Dom0:
         )
         _output(answer, subject)
 
+    def attach(self, name: str, *arguments: str, subject: str) -> ConsoleStream:
+        """Run a script that somebody then talks to; raises as :meth:`call`.
+
+        When it is ready it prints the line ``attached``, and it goes on when it has read one: so
+        nothing of what follows can be taken for its own words, nor the other way round.
+        """
+        stream = self.shell.attach(
+            self.script(name), self.directory, *arguments, timeout=CALL_SECONDS
+        )
+        with ExitStack() as held:
+            held.callback(stream.close)
+            told = self._told(stream)
+            if told != _ATTACHED:
+                raise _error(subject, Answer(_REFUSED, b"", told.decode(errors="replace")))
+            stream.write(b"\n")
+            held.pop_all()
+        return stream
+
+    def _told(self, stream: ConsoleStream) -> bytes:
+        """What a script on a terminal says before it waits, or to its end."""
+        clock = Clock(CALL_SECONDS)
+        told = b""
+        with suppress(EOFError):
+            while told != _ATTACHED and len(told) < _MUCH:
+                if clock.over:
+                    raise no_answer(self.shell.endpoint)
+                told += stream.read(clock.left)
+        return told
+
 
 def _output(answer: Answer, subject: str) -> bytes:
     if answer.status == 0:
         return answer.output
+    raise _error(subject, answer)
+
+
+def _error(subject: str, answer: Answer) -> ImsError:
     if answer.status == _REFUSED and (refusal := _REFUSAL.search(answer.errors)):
-        raise _refusal(subject, *refusal.groups())
-    raise _failure(subject, answer)
+        return _refusal(subject, *refusal.groups())
+    return _failure(subject, answer)
 
 
 def _refusal(subject: str, word: str, sentence: str) -> ImsError:
@@ -154,6 +192,7 @@ def _failure(subject: str, answer: Answer) -> ImsError:
 _NO_MEMORY = ("failed to free memory", "not enough memory", "not enough free memory")
 _WORDS: Mapping[str, tuple[type[ImsError], str]] = {
     "busy": (BusyError, "another request for the same thing is at work; try again"),
+    "console-in-use": (ConflictError, "somebody else is attached to it; two would share the keys"),
     "deadline": (DeadlineError, "give it more time, or take its power away with --force"),
     "memory-stale": (ConflictError, "`ims stop-vm --force` gives the saved memory up"),
     "pool-full": (CapacityError, "free space in the dom0"),

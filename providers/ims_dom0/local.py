@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import os
 import selectors
-import signal
 import socket
 import subprocess
-from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 from ims_dom0.gathered import Gathered
+from ims_dom0.local_process import kill
+from ims_dom0.local_terminal import LocalTerminal
 from ims_dom0.patience import Clock, no_answer
 from ims_dom0.stdin import pieces, pieces_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ims_core.spi import Progress
+    from ims_core.spi import ConsoleStream, Progress
     from ims_dom0.shell import Answer
 
 __all__ = ["LocalShell"]
 
 _READ = 64 * 2**10
 _SIGNALLED = 128
-_END = 5.0
 
 
 class LocalShell:
@@ -56,6 +55,15 @@ class LocalShell:
         clock = Clock(idle, renewed=True)
         return self._call(script, arguments, pieces_of(source, size, progress), clock)
 
+    def attach(
+        self,
+        script: str,
+        *arguments: str,
+        timeout: float,  # noqa: ARG002 - here it is started at once
+    ) -> ConsoleStream:
+        """Start a script on a terminal; see :class:`~ims_dom0.shell.Shell`."""
+        return LocalTerminal(_command(script, arguments))
+
     def close(self) -> None:
         """Nothing is held between calls."""
 
@@ -63,7 +71,7 @@ class LocalShell:
         self, script: str, arguments: tuple[str, ...], stdin: Iterator[bytes], clock: Clock
     ) -> Answer:
         process = subprocess.Popen(
-            ["sh", "-c", script, "ims", *arguments],
+            _command(script, arguments),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -81,6 +89,10 @@ class LocalShell:
         finally:
             _end(process)
         return gathered.answer(status if status >= 0 else _SIGNALLED - status)
+
+
+def _command(script: str, arguments: tuple[str, ...]) -> list[str]:
+    return ["sh", "-c", script, "ims", *arguments]
 
 
 def _exchange(
@@ -132,8 +144,4 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     for stream in (process.stdin, process.stdout, process.stderr):
         if stream is not None:
             stream.close()
-    if process.returncode is None:  # not waited for, so nobody else can have got its id
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        with suppress(subprocess.TimeoutExpired):  # it hangs in the kernel
-            process.wait(_END)
+    kill(process)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 if TYPE_CHECKING:
-    from ims_core.spi import Progress
+    from ims_core.spi import ConsoleStream, Progress
 
 __all__ = ["Answer", "Shell"]
 
@@ -74,6 +74,21 @@ class Shell(Protocol):
             size: Bytes of it.
             progress: Told after each piece that was sent.
             idle: Seconds without any progress after which it is given up.
+        """
+
+    def attach(self, script: str, *arguments: str, timeout: float) -> ConsoleStream:
+        """Start a script on a terminal of its own, for somebody to talk to.
+
+        Its output and errors come as one, and closing the stream ends it.
+
+        Args:
+            script: POSIX sh.
+            arguments: Its ``$1``, ``$2``, ….
+            timeout: Seconds until it must have been started.
+
+        Raises:
+            UnavailableError: It was not started: ``no-terminal`` if it may have none.
+            AccessDeniedError: The dom0 does not let us in.
         """
 
     def close(self) -> None:

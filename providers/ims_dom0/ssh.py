@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from ims_core.errors import UnavailableError
 from ims_dom0.patience import Clock, not_started
@@ -23,12 +23,13 @@ from ims_dom0.quoting import command_line
 from ims_dom0.ssh_call import Call, NotStartedError, RefusedError
 from ims_dom0.ssh_config import look_up
 from ims_dom0.ssh_connection import connect
+from ims_dom0.ssh_terminal import SshTerminal
 from ims_dom0.stdin import pieces, pieces_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from ims_core.spi import Progress
+    from ims_core.spi import ConsoleStream, Progress
     from ims_dom0.shell import Answer
     from ims_dom0.ssh_config import Host
     from ims_dom0.ssh_connection import Connection
@@ -37,6 +38,8 @@ __all__ = ["SshShell", "SshTarget", "open_ssh"]
 
 SESSIONS = 8
 """Channels at once; sshd's own bound, MaxSessions, is 10 by default."""
+
+T = TypeVar("T")
 
 _MOMENT = 0.2
 _TRIES = 5
@@ -117,6 +120,17 @@ class SshShell:
         clock = Clock(idle, renewed=True)
         return self._call(command, lambda: pieces_of(source, size, progress), clock)
 
+    def attach(self, script: str, *arguments: str, timeout: float) -> ConsoleStream:
+        """Start a script on a terminal; see :class:`~ims_dom0.shell.Shell`."""
+        command, clock = command_line(script, *arguments), Clock(timeout)
+        with ExitStack() as held:
+            held.enter_context(self._sessions.one(clock, self.endpoint))
+            channel = self._on_connection(
+                lambda connection: Call(connection, self.endpoint, clock).on_terminal(command),
+                clock,
+            )
+            return SshTerminal(channel, held.pop_all().close)
+
     def close(self) -> None:
         """End the connection and its threads. Calls that are under way lose it."""
         self._closed = True
@@ -127,25 +141,31 @@ class SshShell:
 
     def _call(self, command: str, stdin: Callable[[], Iterable[bytes]], clock: Clock) -> Answer:
         with self._sessions.one(clock, self.endpoint):
-            again, alone = True, 0
-            while True:
-                connection = self._live(clock)
-                try:
-                    return Call(connection, self.endpoint, clock).run(command, stdin())
-                except RefusedError as error:
-                    alone = 0 if self._sessions.wait_for_another(clock) else alone + 1
-                    if clock.over:
-                        raise not_started(self.endpoint) from error.__cause__
-                    if alone == _TRIES:
-                        raise UnavailableError(
-                            f"{self.endpoint} opens no session",
-                            code="no-session",
-                            hint="sshd's MaxSessions must not be 0",
-                        ) from error.__cause__
-                except NotStartedError as error:
-                    if not again:
-                        raise self._lost() from error.__cause__
-                    again = False
+            return self._on_connection(
+                lambda connection: Call(connection, self.endpoint, clock).run(command, stdin()),
+                clock,
+            )
+
+    def _on_connection(self, start: Callable[[Connection], T], clock: Clock) -> T:
+        again, alone = True, 0
+        while True:
+            connection = self._live(clock)
+            try:
+                return start(connection)
+            except RefusedError as error:
+                alone = 0 if self._sessions.wait_for_another(clock) else alone + 1
+                if clock.over:
+                    raise not_started(self.endpoint) from error.__cause__
+                if alone == _TRIES:
+                    raise UnavailableError(
+                        f"{self.endpoint} opens no session",
+                        code="no-session",
+                        hint="sshd's MaxSessions must not be 0",
+                    ) from error.__cause__
+            except NotStartedError as error:
+                if not again:
+                    raise self._lost() from error.__cause__
+                again = False
 
     def _live(self, clock: Clock) -> Connection:
         """The connection; a new one if it was lost."""

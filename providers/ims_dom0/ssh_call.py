@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Call", "NotStartedError", "RefusedError"]
 
 _READ = 64 * 2**10
+_TERMINAL = "vt100"
 _GONE = (SSHException, EOFError, OSError)
 
 
@@ -80,6 +81,29 @@ class Call:
                 raise self._lost() from error
             finally:
                 self._leave(channel, reader)
+
+    def on_terminal(self, command: str) -> Channel:
+        """Start it on a terminal, and leave it to the caller; raises as :meth:`run`.
+
+        Raises:
+            UnavailableError: ``no-terminal``.
+        """
+        with watched(self._clock, self._connection.cut):
+            channel = self._open()
+            try:
+                channel.get_pty(_TERMINAL)
+                channel.exec_command(command)
+            except _GONE as error:
+                with suppress(*_GONE):
+                    channel.close()
+                if self._connection.alive:
+                    raise UnavailableError(
+                        f"{self._endpoint} gives no terminal",
+                        code="no-terminal",
+                        hint="sshd's PermitTTY and authorized_keys' no-pty refuse one",
+                    ) from error
+                raise self._lost() from error
+            return channel
 
     def _open(self) -> Channel:
         try:

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
         Template,
         VMSpec,
     )
-    from ims_core.spi import Progress, UndoLog
+    from ims_core.spi import ConsoleStream, Progress, UndoLog
     from ims_dom0.shell import Shell
 
 __all__ = ["XenProvider"]
@@ -274,6 +274,10 @@ class XenProvider(Provider):
         """See :mod:`ims_xen.metrics`."""
         found = metrics.read(self._dom0)
         return [each for each in found if vms is None or each.name in vms or each.uuid in vms]
+
+    def open_console(self, vm: str) -> ConsoleStream:
+        """What ``xl console`` shows, on a terminal in the dom0."""
+        return self._dom0.attach("attach", vm, subject=f"VM {vm}")
 
     def console_tail(self, vm: str, lines: int) -> tuple[str, ...]:
         """The end of what xenconsoled kept."""

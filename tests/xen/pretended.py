@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Self
 
-    from ims_core.spi import Progress
+    from ims_core.spi import ConsoleStream, Progress
     from ims_dom0.shell import Answer
 
 STUBS = Path(__file__).parent / "stubs"
@@ -38,6 +38,7 @@ COUNTED = ("xl", "mv", "rm", "rmdir", "mkdir", "tar", "find", "cp", "truncate", 
 _REAL = {
     "PATH=/usr/sbin:": "PATH={xen}/cuts:{xen}/bin:/usr/sbin:",
     "/var/log/xen/": "{xen}/log/",
+    "/var/lock/": "{xen}/lock/",
     "/sys/class/net/*/bridge": "{xen}/net/*/bridge",
     "/sys/class/net/$2/bridge": "{xen}/net/$2/bridge",
     '("/run/xenstored/socket", "/var/run/xenstored/socket")': '("{xen}/xenstored",)',
@@ -74,6 +75,9 @@ class PretendedShell:
             self.text(script), *arguments, source=source, size=size, progress=progress, idle=idle
         )
 
+    def attach(self, script: str, *arguments: str, timeout: float) -> ConsoleStream:
+        return self._shell.attach(self.text(script), *arguments, timeout=timeout)
+
     def close(self) -> None:
         self._shell.close()
 
@@ -104,7 +108,7 @@ class PretendedXen:
     folder: Path
 
     def __post_init__(self) -> None:
-        for name in ("bin", "cuts", "domains", "ids", "disks", "guests", "log/console"):
+        for name in ("bin", "cuts", "domains", "ids", "disks", "guests", "lock", "log/console"):
             (self.xen / name).mkdir(parents=True)
         (self.xen / "net/xenbr0/bridge").mkdir(parents=True)
         for name in ("xl", "xenstore-ls", "xentop", "ip"):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ims_core.errors import ConflictError
 from tests.xen.conftest import MEMORY
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ def test_a_guest_keeps_what_it_was_told_through_its_whole_life(lab: Lab) -> None
     assert made["receipt"]["ready"]
     keys_are_for_the_guest_to_read_only(lab)
     told_again(lab)
+    its_console_answers(lab)
     metrics_move(lab)
     suspended_and_resumed(lab)
     rebooted_from_inside(lab)
@@ -62,6 +65,22 @@ def told_again(lab: Lab) -> None:
     assert told["receipt"]["ready"]
     assert lab.domains()["web01"] == before, "it was not rebooted"
     assert lab.json("show-context", "web01")["digest"] == told["context_digest"]
+
+
+def its_console_answers(lab: Lab) -> None:
+    heard = b""
+
+    def answered() -> bool:
+        nonlocal heard
+        heard += console.read(1.0)
+        return b"typed-at-web01" in heard
+
+    with closing(lab.ims.open_console("web01")) as console:
+        console.write(b"\necho typed-at-$(hostname)\n")
+        lab.until("the guest's shell answers", answered)
+        with pytest.raises(ConflictError) as caught:
+            lab.ims.open_console("web01")
+        assert caught.value.code == "console-in-use"
 
 
 def metrics_move(lab: Lab) -> None:

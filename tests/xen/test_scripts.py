@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from ims_core.models import VMSpec
 
 SCRIPTS = (
-    *("adopt", "check", "console", "create", "definition", "delete", "delete_template"),
+    *("adopt", "attach", "check", "console", "create", "definition", "delete", "delete_template"),
     *(
         "discard",
         "host",
