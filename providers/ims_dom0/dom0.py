@@ -19,6 +19,7 @@ from ims_core.errors import (
     DeadlineError,
     HypervisorError,
     ImsError,
+    InvalidError,
     NotFoundError,
     UnavailableError,
 )
@@ -181,6 +182,12 @@ def _failure(subject: str, answer: Answer) -> ImsError:
             f"{subject}: the dom0 has no memory left for it",
             code="host-full",
             hint="stop a VM there, or order less --memory",
+            details=tuple(lines[-_LAST_LINES:]),
+        )
+    if "segment kernel too large" in lower or "segment ramdisk too large" in lower:
+        return InvalidError(
+            f"{subject}: its memory is too small for its kernel and ramdisk",
+            hint="order more --memory; a template's --min-memory refuses such an order at once",
             details=tuple(lines[-_LAST_LINES:]),
         )
     # libxl tells the cause first, and then what it could not undo.

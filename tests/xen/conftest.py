@@ -99,7 +99,7 @@ def template(
             str(beside / "tiny.raw"),
             TEMPLATE,
             layout="bootparams",
-            min_memory=64 << 20,
+            min_memory=128 << 20,  # of it the unpacked kernel takes half
             kernel=str(beside / "vmlinux"),
             ramdisk=str(beside / "initrd.gz"),
             cmdline="console=hvc0 quiet",

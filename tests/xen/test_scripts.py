@@ -22,7 +22,9 @@ from ims_core.errors import (
     DeadlineError,
     HypervisorError,
     ImsError,
+    InvalidError,
     NotFoundError,
+    UnsupportedError,
 )
 from ims_core.models import Resource, State
 from ims_core.spi import Discarded
@@ -244,6 +246,33 @@ def test_a_start_that_xl_refuses_says_why_and_leaves_no_trace(xen: PretendedXen)
         xen.provider.start(spec.uuid, None)
     assert state(xen) is State.DEFINED
     assert not xen.domains()
+
+
+def test_memory_that_is_too_small_for_the_kernel_is_the_order_s_fault(xen: PretendedXen) -> None:
+    spec = xen.created()
+    # Of a real start with 64 MiB.
+    xen.tell(
+        "fail-create",
+        "xc: error: panic: xg_dom_core.c:536: xc_dom_chk_alloc_pages: segment kernel too large"
+        " (0x3a00 > 0x4000 - 0x1000 pages): Out of memory\n"
+        "libxl: error: libxl_create.c:1709:domcreate_rebuild_done: Domain 4:cannot (re-)build\n",
+    )
+    with pytest.raises(InvalidError, match="too small for its kernel") as caught:
+        xen.provider.start(spec.uuid, None)
+    assert "--memory" in caught.value.hint
+    assert any("0x3a00" in line for line in caught.value.details)
+    assert not xen.domains()
+
+
+@pytest.mark.parametrize("boot", ["pvh", "hvm"])
+def test_a_cpu_that_cannot_virtualize_refuses_what_needs_it(xen: PretendedXen, boot: str) -> None:
+    kernel = "sha256:" + "1" * 64
+    spec = xen.spec(template=xen.template(boot=boot, kernel=kernel))
+    xen.provider.prepare(spec)
+    xen.tell("virt-caps", "pv")
+    with pytest.raises(UnsupportedError) as caught:
+        xen.provider.prepare(spec)
+    assert caught.value.code == "boot-impossible"
 
 
 def test_a_domain_whose_keys_cannot_be_written_never_runs(xen: PretendedXen) -> None:
