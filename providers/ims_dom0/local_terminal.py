@@ -61,13 +61,15 @@ class LocalTerminal:
             UnavailableError: It takes none for ``TERMINAL_SECONDS``.
         """
         clock = Clock(TERMINAL_SECONDS, renewed=True)
-        while data:
+        while data and self._open:
             select.select([], [self._ours], [], clock.left)
             try:
                 data = data[os.write(self._ours, data) :]
             except BlockingIOError:
                 if clock.over:
                     raise takes_no_input() from None
+            except OSError:
+                return  # it has ended; read says so
             else:
                 clock.moved()
 

@@ -92,6 +92,7 @@ def test_who_leaves_ends_it(any_shell: Shell) -> None:
     stream.close()
     stream.close()
     wait_until_gone(int(number))
+    stream.write(b"nobody hears it")
     with pytest.raises(EOFError):
         stream.read(1.0)
 
