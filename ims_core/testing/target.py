@@ -32,6 +32,8 @@ class Target:
         expect_start: Whether VMs can really be started here.
         boots: Whether guests come up and answer with a receipt (their layout must provide for it).
         boot_timeout: Seconds that this may take.
+        suspends_at_once: Whether a VM can be suspended before its guest is up. It cannot where the
+            guest's kernel has to help, as with Xen.
         make_foreign: Makes a VM of that name by other means than the provider, and returns what
             removes it again if it is still there.
         break_vm: Damages the VM of that UUID so that it would not start, and returns what removes
@@ -51,6 +53,7 @@ class Target:
     expect_start: bool = True
     boots: bool = False
     boot_timeout: float = 60.0
+    suspends_at_once: bool = True
     make_foreign: Callable[[str], Callable[[], object]] | None = None
     break_vm: Callable[[str], Callable[[], object]] | None = None
     leftovers: Callable[[], AbstractSet[str]] | None = None

@@ -62,14 +62,15 @@ def _values(config: Mapping[str, Any]) -> dict[str, XlValue]:
     _only("b_info.", build, (*_OWN_BUILD, *_OWN_BUILD_TOO, *_TEXTS))
     for kind in ("type.pv", "type.pvh"):
         _only(f"b_info.{kind}.", build.get(kind, {}), ())
+    most = build.get("max_vcpus", 1)  # libxl tells only what somebody has asked for
     return {
         "name": info["name"],
         "uuid": info["uuid"],
         "type": info["type"],
         "memory": build["target_memkb"] // _KIB_IN_MIB,
         "maxmem": build["max_memkb"] // _KIB_IN_MIB,
-        "vcpus": len(build.get("avail_vcpus", [])) or build["max_vcpus"],
-        "maxvcpus": build["max_vcpus"],
+        "vcpus": len(build.get("avail_vcpus", [])) or most,
+        "maxvcpus": most,
         **{word: build[word] for word in _TEXTS if word in build},
         "disk": [write_disk(_disk(each)) for each in config.get("disks", [])],
         "vif": [_card(each) for each in config.get("nics", [])],
