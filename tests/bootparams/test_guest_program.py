@@ -467,6 +467,19 @@ def applied_again(machine: Machine) -> set[str]:
     return {kind for kind, path in paths.items() if machine.text(path) != "undone\n"}
 
 
+def test_what_is_told_as_done_is_on_the_disk(machine: Machine) -> None:
+    """Or a power cut would leave a record, and a receipt, of what was lost."""
+    machine.boot_with(ONCE)
+    before_the_script, before_the_receipt = 1, 1
+    each_record = len(ONCE.users) + len(ONCE.files) + len(ONCE.scripts) + 1  # and the keys
+    written = machine.commands().count("sync")
+    assert written == each_record + before_the_script + before_the_receipt
+    assert machine.commands()[-1] == "sync"
+    (machine.root / "run/ims/commands").unlink()
+    machine.boot_with(ONCE)
+    assert machine.commands().count("sync") == before_the_receipt
+
+
 @pytest.mark.parametrize(
     ("fields", "again"),
     [

@@ -80,6 +80,7 @@ apply() {
         cp "$copy/bootparams.conf" "$run/bootparams.conf"
         keep_values || say "it will not be known after a reboot without keys"
         apply_all
+        system sync # who is told that the guest is ready may take its power away
     fi
     write_receipt
     send_receipt

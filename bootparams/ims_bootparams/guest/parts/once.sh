@@ -7,6 +7,7 @@ once() { # NAME COMMAND...
         printf 'item %s %s\n' "$1" "${mark#* }" >>"$run/results"
     else
         item "$@"
+        system sync # before the record: after a power cut it must not tell of what was lost
         record "$result"
     fi
 }
