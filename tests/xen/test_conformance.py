@@ -31,11 +31,14 @@ kernel="{directory}/templates/{template}/kernel"
 
 
 def lasting(found: set[str]) -> set[str]:
-    """Without what comes and goes with the power of our VMs: domains, keys, guests' answers."""
+    """Without what comes and goes with the power of our VMs: domains, keys, guests' answers.
+
+    What a VM printed before it was adopted stays, as its disks do.
+    """
     ours = {match[1] for line in found if (match := OURS.fullmatch(line))}
     passing = {f"{kind} {name}" for kind in ("domain", "xenstore") for name in ours}
     passing |= {f"file {DIRECTORY}/vms/{name}/receipt" for name in ours}
-    return found - passing
+    return {line for line in found - passing if not line.startswith("log guest-ims-foreign-")}
 
 
 @pytest.fixture
