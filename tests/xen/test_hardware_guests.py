@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
     from tests.xen.conftest import Lab
 
-pytestmark = pytest.mark.lab_xen
+# Minutes each: an emulated BIOS reads the kernel of the HVM guests.
+pytestmark = [pytest.mark.lab_xen, pytest.mark.full]
 
 # Xen keeps shadows of these guests' page tables in their memory.
 NEW = ("--memory", "192M", "--wait", "ready", "--timeout", "600")
@@ -29,7 +30,6 @@ def test_a_pvh_guest_is_told_by_xenstore(lab: Lab, tiny_image: Path) -> None:
     lab.json("delete-template", "hardware")
 
 
-@pytest.mark.full  # an emulated BIOS reads the kernel for minutes
 @pytest.mark.parametrize("carrier", ["xenstore", "iso"])
 def test_an_hvm_guest_is_told_by_xenstore_or_a_cd(lab: Lab, tiny_image: Path, carrier: str) -> None:
     import_template(lab, tiny_image, "--boot", "hvm")
