@@ -48,6 +48,12 @@ class Sshd:
         line = (self.directory / f"host_{kind}.pub").read_text()
         return " ".join(line.split()[:2])
 
+    def fingerprint(self, kind: str = "ed25519") -> str:
+        """Of the host key, as ssh-keygen shows it."""
+        command = ["ssh-keygen", "-l", "-f", str(self.directory / f"host_{kind}.pub")]
+        shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        return shown.split()[1]
+
 
 def make_key(path: Path, kind: str = "ed25519", passphrase: str = "") -> Path:
     subprocess.run(

@@ -63,9 +63,7 @@ def test_a_console_log_is_lines_without_control_characters(
 
 def test_a_console_is_refused_while_the_vm_is_off(ims_target: Target, ims_bench: Bench) -> None:
     """19. NotImplementedError is never an answer: a console of a VM that is off is a conflict."""
-    provider = ims_target.provider
-    if not isinstance(provider, Console):
-        pytest.skip("console: the provider has none")
+    provider = _with_console(ims_target)
     order = ims_bench.created()
     with pytest.raises(ConflictError):
         provider.open_console(order.uuid)
@@ -75,9 +73,7 @@ def test_a_console_is_for_one_at_a_time_and_the_guest_hears(
     ims_target: Target, ims_bench: Bench
 ) -> None:
     """19. What is declared works: a console takes what is typed, from one at a time."""
-    provider = ims_target.provider
-    if not isinstance(provider, Console):
-        pytest.skip("console: the provider has none")
+    provider = _with_console(ims_target)
     order = ims_bench.started()
     with closing(provider.open_console(order.uuid)) as stream:
         with pytest.raises(ConflictError):
@@ -88,3 +84,9 @@ def test_a_console_is_for_one_at_a_time_and_the_guest_hears(
             ims_bench.eventually("the guest shows something", lambda: stream.read(1.0))
     stream.close()
     provider.open_console(order.uuid).close()
+
+
+def _with_console(target: Target) -> Console:
+    if not isinstance(target.provider, Console):
+        pytest.skip("console: the provider has none")
+    return target.provider

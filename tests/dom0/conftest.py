@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from ims_dom0.ssh import SshTarget, open_ssh
 from tests.conftest import unavailable
 from tests.dom0.libxlu import Libxlu
+from tests.dom0.proxy import Proxy
 from tests.labs import LabError
 from tests.sshd import running_sshd
 
@@ -70,3 +72,17 @@ def shell(target: SshTarget) -> Iterator[SshShell]:
     opened = open_ssh(target)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def proxy(sshd: Sshd) -> Iterator[Proxy]:
+    with Proxy(sshd.port) as running:
+        yield running
+
+
+@pytest.fixture
+def fragile(sshd: Sshd, target: SshTarget, proxy: Proxy) -> Iterator[SshShell]:
+    """A shell whose connection the test can break."""
+    shell = open_ssh(replace(target, port=proxy.port, host_key=sshd.fingerprint()))
+    yield shell
+    shell.close()

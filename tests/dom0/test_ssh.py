@@ -290,7 +290,7 @@ def test_a_key_of_another_port_makes_no_host_known(sshd: Sshd, tmp_path: Path) -
 @pytest.mark.parametrize("pinned", [False, True])
 def test_a_revoked_key_is_refused(sshd: Sshd, tmp_path: Path, *, pinned: bool) -> None:
     lines = sshd.known_hosts.read_text() + f"@revoked * {sshd.host_key()}\n"
-    key = fingerprint(sshd, "ed25519") if pinned else ""
+    key = sshd.fingerprint() if pinned else ""
     error = refused(direct(sshd, known_hosts=known(tmp_path, lines), host_key=key))
     assert error.code == "host-key-revoked"
 
@@ -300,15 +300,9 @@ def test_a_certificate_authority_makes_no_host_known(sshd: Sshd, tmp_path: Path)
     assert refused(direct(sshd, known_hosts=path)).code == "host-key-unknown"
 
 
-def fingerprint(sshd: Sshd, kind: str) -> str:
-    command = ["ssh-keygen", "-l", "-f", str(sshd.directory / f"host_{kind}.pub")]
-    shown = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return shown.split()[1]
-
-
 @pytest.mark.parametrize("kind", HOST_KEYS)
 def test_a_fingerprint_makes_a_host_known(sshd: Sshd, tmp_path: Path, kind: str) -> None:
-    key = fingerprint(sshd, kind)
+    key = sshd.fingerprint(kind)
     open_ssh(direct(sshd, known_hosts=known(tmp_path, ""), host_key=key)).close()
 
 
@@ -578,21 +572,6 @@ def test_a_command_that_says_nothing_is_given_up(sshd: Sshd, tmp_path: Path) -> 
 # --- when it breaks ------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def proxy(sshd: Sshd) -> Iterator[Proxy]:
-    with Proxy(sshd.port) as running:
-        yield running
-
-
-@pytest.fixture
-def fragile(sshd: Sshd, proxy: Proxy) -> Iterator[SshShell]:
-    """A shell whose connection the test can break."""
-    key = fingerprint(sshd, "ed25519")
-    shell = open_ssh(direct(sshd, port=proxy.port, host_key=key))
-    yield shell
-    shell.close()
-
-
 def lost(shell: SshShell, script: str, **more: bytes) -> None:
     with pytest.raises(UnavailableError) as caught:
         shell.run(script, timeout=30, **more)
@@ -696,7 +675,7 @@ def test_a_server_that_stalls_is_found_out(
 ) -> None:
     monkeypatch.setattr(ssh_connection, "KEEPALIVE", 0.2)
     monkeypatch.setattr(ssh_connection, "PATIENCE", 3.0)
-    key = fingerprint(sshd, "ed25519")
+    key = sshd.fingerprint()
     with closing(open_ssh(direct(sshd, port=proxy.port, host_key=key))) as shell:
         begun = tmp_path / "begun"
         with ThreadPoolExecutor(1) as pool:
@@ -720,7 +699,7 @@ def test_a_living_server_is_not_taken_for_dead(
 
 def test_a_server_that_is_gone_is_said_quickly(sshd: Sshd) -> None:
     with Proxy(sshd.port) as proxy:
-        key = fingerprint(sshd, "ed25519")
+        key = sshd.fingerprint()
         shell = open_ssh(direct(sshd, port=proxy.port, host_key=key))
     with closing(shell):
         began = time.monotonic()

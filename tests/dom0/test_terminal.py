@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from contextlib import closing
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +12,6 @@ from ims_core.errors import UnavailableError
 from ims_dom0 import local_terminal, ssh_terminal
 from ims_dom0.local import LocalShell
 from ims_dom0.ssh import SESSIONS, SshTarget, open_ssh
-from tests.dom0.proxy import Proxy
 from tests.dom0.test_local import wait_until_gone
 from tests.sshd import running_sshd
 
@@ -24,7 +21,8 @@ if TYPE_CHECKING:
 
     from ims_core.spi import ConsoleStream
     from ims_dom0.shell import Shell
-    from tests.sshd import Sshd
+    from ims_dom0.ssh import SshShell
+    from tests.dom0.proxy import Proxy
 
 RAW = "stty raw -echo; "
 SECONDS = 20.0
@@ -110,16 +108,12 @@ def test_one_that_reads_nothing_is_given_up(
     assert caught.value.code == "console-stuck"
 
 
-def test_a_connection_that_is_lost_ends_it(sshd: Sshd, target: SshTarget) -> None:
-    with Proxy(sshd.port) as proxy:
-        through = replace(target, port=proxy.port, host_key=fingerprint(sshd))
-        with closing(open_ssh(through)) as shell:
-            stream = shell.attach(RAW + "echo; sleep 60", timeout=SECONDS)
-            heard(stream, 1)
-            proxy.cut()
-            assert the_rest(stream) == b""
-            stream.write(b"nobody hears it")
-            stream.close()
+def test_a_connection_that_is_lost_ends_it(proxy: Proxy, fragile: SshShell) -> None:
+    with closing(fragile.attach(RAW + "echo; sleep 60", timeout=SECONDS)) as stream:
+        heard(stream, 1)
+        proxy.cut()
+        assert the_rest(stream) == b""
+        stream.write(b"nobody hears it")
 
 
 def test_who_leaves_makes_room(target: SshTarget) -> None:
@@ -143,14 +137,3 @@ def test_a_server_without_terminals_is_a_clear_error(tmp_path: Path) -> None:
         assert caught.value.code == "no-terminal"
         assert "PermitTTY" in caught.value.hint
         assert shell.run("echo still here", timeout=SECONDS).output == b"still here\n"
-
-
-def fingerprint(sshd: Sshd) -> str:
-    """Of the host key that is offered first."""
-    told = subprocess.run(
-        ["ssh-keygen", "-l", "-f", str(sshd.directory / "host_ed25519.pub")],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return told.stdout.split()[1]
