@@ -7,8 +7,9 @@ import select
 import subprocess
 from typing import TYPE_CHECKING
 
+from ims_core.console import INPUT_SECONDS, takes_no_input
 from ims_dom0.local_process import kill
-from ims_dom0.patience import TERMINAL_SECONDS, Clock, takes_no_input
+from ims_dom0.patience import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,9 +59,9 @@ class LocalTerminal:
         """Send bytes to it.
 
         Raises:
-            UnavailableError: It takes none for ``TERMINAL_SECONDS``.
+            UnavailableError: It takes none for ``INPUT_SECONDS``.
         """
-        clock = Clock(TERMINAL_SECONDS, renewed=True)
+        clock = Clock(INPUT_SECONDS, renewed=True)
         while data and self._open:
             select.select([], [self._ours], [], clock.left)
             try:

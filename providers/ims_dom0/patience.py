@@ -12,17 +12,7 @@ from ims_core.errors import UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = [
-    "TERMINAL_SECONDS",
-    "Clock",
-    "no_answer",
-    "not_started",
-    "takes_no_input",
-    "watched",
-]
-
-TERMINAL_SECONDS = 5.0
-"""How long what was typed may wait to be read."""
+__all__ = ["Clock", "no_answer", "not_started", "watched"]
 
 _GRACE = 1.0
 
@@ -96,11 +86,4 @@ def not_started(endpoint: str) -> UnavailableError:
         f"{endpoint}: too much else was going on to start a script in time; nothing was done",
         code="no-answer",
         hint="is the dom0 overloaded, or does its storage hang?",
-    )
-
-
-def takes_no_input() -> UnavailableError:
-    """The error for who is talked to, and does not read."""
-    return UnavailableError(
-        f"the guest took no input for {TERMINAL_SECONDS:g} s", code="console-stuck"
     )

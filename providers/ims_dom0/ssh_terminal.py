@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from paramiko import SSHException
 
-from ims_dom0.patience import TERMINAL_SECONDS, takes_no_input
+from ims_core.console import INPUT_SECONDS, takes_no_input
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,9 +51,9 @@ class SshTerminal:
         """Send bytes to it.
 
         Raises:
-            UnavailableError: It takes none for ``TERMINAL_SECONDS``.
+            UnavailableError: It takes none for ``INPUT_SECONDS``.
         """
-        self._channel.settimeout(TERMINAL_SECONDS)
+        self._channel.settimeout(INPUT_SECONDS)
         try:
             self._channel.sendall(data)
         except TimeoutError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import libvirt
 
-from ims_core.errors import UnavailableError
+from ims_core.console import INPUT_SECONDS, takes_no_input
 from ims_kvm.connection import libvirt_errors
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ _OVER = libvirt.VIR_STREAM_EVENT_ERROR | libvirt.VIR_STREAM_EVENT_HANGUP
 _CHUNK = 4096
 _AGAIN = -2
 _PAUSE = 0.01
-WRITE_SECONDS = 5.0
 
 
 class LibvirtConsole:
@@ -54,21 +53,19 @@ class LibvirtConsole:
         """Send bytes to the guest.
 
         Raises:
-            UnavailableError: It takes none for ``WRITE_SECONDS``.
+            UnavailableError: It takes none for ``INPUT_SECONDS``.
         """
-        deadline = time.monotonic() + WRITE_SECONDS
+        deadline = time.monotonic() + INPUT_SECONDS
         with libvirt_errors("console"):
             while data:
                 if time.monotonic() > deadline:
-                    raise UnavailableError(
-                        f"the guest took no input for {WRITE_SECONDS:g} s", code="console-stuck"
-                    )
+                    raise takes_no_input()
                 sent = self._stream.send(data)
                 if sent == _AGAIN:  # the guest is slow to read; there is no event to wait for here
                     time.sleep(_PAUSE)
                 else:
                     data = data[sent:]
-                    deadline = time.monotonic() + WRITE_SECONDS
+                    deadline = time.monotonic() + INPUT_SECONDS
 
     def close(self) -> None:
         """Detach. Idempotent."""

@@ -99,7 +99,7 @@ def test_one_that_reads_nothing_is_given_up(
     any_shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (local_terminal, ssh_terminal):
-        monkeypatch.setattr(module, "TERMINAL_SECONDS", 0.5)
+        monkeypatch.setattr(module, "INPUT_SECONDS", 0.5)
     script = RAW + "echo; sleep 60"
     with closing(any_shell.attach(script, timeout=SECONDS)) as stream:
         heard(stream, 1)
