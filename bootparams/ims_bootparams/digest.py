@@ -20,10 +20,16 @@ from ims_core.errors import InvalidError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["NONCE_FILE", "check_media_name", "digest_of"]
+__all__ = ["LIST_FILE", "NONCE_FILE", "check_media_name", "digest_of", "listed", "names_in"]
 
 NONCE_FILE = "ims.nonce"
-"""Holds the start nonce, at the root of a medium; the one file outside the digest."""
+"""Holds the start nonce, at the root of a medium; a file outside the digest."""
+
+LIST_FILE = "ims.files"
+"""Lists what a delivery put on a disk that has other files as well, a name on each line.
+
+The guest reads these files only, and neither counts it nor the others for the digest; the next
+delivery removes them."""
 
 _MAX_COMPONENT = 64  # what Joliet holds
 _MAX_DEPTH = 7  # ISO 9660 has eight levels, the root among them
@@ -52,6 +58,24 @@ def check_media_name(name: str) -> None:
     else:
         return
     raise InvalidError(f"medium file {name!r}: the name {problem}", code="invalid-media-name")
+
+
+def listed(files: Mapping[str, bytes], nonce: str) -> dict[str, bytes]:
+    """What a delivery puts on a disk with other files: its own, the nonce, and their list."""
+    found = {**files, NONCE_FILE: f"{nonce}\n".encode()}
+    return {**found, LIST_FILE: "".join(f"{name}\n" for name in sorted(found)).encode()}
+
+
+def names_in(listing: bytes) -> list[str]:
+    """The names in a list file, but for what cannot be one: a guest may have written it."""
+    found = []
+    for line in listing.decode("ascii", errors="replace").splitlines():
+        try:
+            check_media_name(line)
+        except InvalidError:
+            continue
+        found.append(line)
+    return found
 
 
 def digest_of(files: Mapping[str, bytes]) -> str:

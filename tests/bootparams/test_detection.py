@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ims_bootparams.media import build
+from ims_bootparams.digest import listed
+from ims_bootparams.media import build, put_files
 from ims_core.models import Carrier
 from ims_core.registry import layout
 from tests.bootparams import contexts
@@ -36,6 +37,10 @@ SOURCES = {
 def medium(name: str, carrier: Carrier) -> bytes:
     kind = layout(name)
     files = kind.render(replace(contexts.full(), interfaces=()))
+    if carrier is Carrier.TEMPLATE_DISK:
+        spare = {"spare": bytes(1 << 20)}
+        of_the_template = build(Carrier.FAT_DISK, {**spare, "README": b"theirs"}, kind.label)
+        return put_files(of_the_template, listed(files, "n-1"), remove=spare)
     return build(carrier, {**files, "ims.nonce": b"n-1\n"}, kind.label, serial="n-1")
 
 

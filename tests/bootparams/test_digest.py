@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ims_bootparams.digest import NONCE_FILE, check_media_name, digest_of
+from ims_bootparams.digest import (
+    LIST_FILE,
+    NONCE_FILE,
+    check_media_name,
+    digest_of,
+    listed,
+    names_in,
+)
 from ims_core.errors import InvalidError
 from tests.bootparams.helpers import write_files
 
@@ -74,3 +81,21 @@ def test_a_name_that_a_shell_or_a_medium_would_change_is_refused(name: str) -> N
 )
 def test_a_plain_name_is_accepted(name: str) -> None:
     check_media_name(name)
+
+
+def test_the_list_of_a_delivery_names_its_files_and_the_nonces() -> None:
+    found = listed(FILES, "n-1")
+    assert found.keys() == FILES.keys() | {NONCE_FILE, LIST_FILE}
+    assert sorted(names_in(found[LIST_FILE])) == sorted([*FILES, NONCE_FILE])
+
+
+@given(st.binary())
+def test_whatever_a_guest_writes_into_the_list_only_names_of_ours_come_out(listing: bytes) -> None:
+    for name in names_in(listing):
+        check_media_name(name)
+
+
+def test_a_list_that_would_lead_elsewhere_leads_nowhere() -> None:
+    assert names_in(b"../../etc/passwd\n/etc/passwd\nfiles/../x\nfiles/0000\n\xff\n") == [
+        "files/0000"
+    ]

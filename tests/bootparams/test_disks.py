@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,10 +12,12 @@ from ims_bootparams.media import build
 from ims_core.errors import InvalidError
 from ims_core.models import Carrier
 from tests.bootparams.helpers import run
+from tests.bootparams.judges import needs, probed, read_back
 from tests.bootparams.trees import TREES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
+    from pathlib import Path
 
 DISKS = (Carrier.FAT_DISK, Carrier.EXT2_DISK)
 FILES = {
@@ -32,48 +31,6 @@ FILES = {
     "x" * 64: b"longest",
 }
 by_disk = pytest.mark.parametrize("disk", DISKS, ids=str)
-
-
-def needs(tool: str) -> str:
-    path = shutil.which(tool, path="/usr/sbin:/sbin:/usr/bin:/bin")
-    if path is None:
-        pytest.skip(f"{tool} is not installed")
-    return path
-
-
-def fat_files(image: Path, target: Path) -> None:
-    run(needs("fsck.vfat"), "-n", image)
-    target.mkdir()
-    if run(needs("mdir"), "-i", image, "-b", "::"):
-        run(needs("mcopy"), "-s", "-n", "-Q", "-i", image, "::*", target)
-
-
-def ext2_files(image: Path, target: Path) -> None:
-    run(needs("e2fsck"), "-f", "-n", image)
-    target.mkdir()
-    run(needs("debugfs"), "-R", f"rdump / {target}", image)
-    (target / "lost+found").rmdir()
-
-
-READERS: dict[Carrier, Callable[[Path, Path], None]] = {
-    Carrier.FAT_DISK: fat_files,
-    Carrier.EXT2_DISK: ext2_files,
-}
-
-
-def read_back(disk: Carrier, image: bytes) -> dict[str, bytes]:
-    """Its files as a foreign reader sees them, after a checker found no fault."""
-    with tempfile.TemporaryDirectory() as folder:
-        path, tree = Path(folder, "x.img"), Path(folder, "tree")
-        path.write_bytes(image)
-        READERS[disk](path, tree)
-        return {str(p.relative_to(tree)): p.read_bytes() for p in tree.rglob("*") if p.is_file()}
-
-
-def probed(image: bytes, tmp_path: Path) -> set[str]:
-    path = tmp_path / "probed.img"
-    path.write_bytes(image)
-    return set(run(needs("blkid"), "-p", "-o", "export", path).decode().splitlines())
 
 
 @by_disk

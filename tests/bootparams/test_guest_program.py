@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ims_bootparams import guest
-from ims_bootparams.digest import NONCE_FILE, digest_of
+from ims_bootparams.digest import NONCE_FILE, digest_of, listed
 from ims_bootparams.layouts.bootparams import render
 from ims_bootparams.receipt import MAX_ITEMS, RECEIPT_BYTES, parse_receipt
 from ims_core.models import Context, File, Interface, Receipt, Script, User
@@ -98,6 +98,27 @@ def machine(shell: list[str], tmp_path: Path) -> Machine:
 
 def results(receipt: Receipt) -> dict[str, str]:
     return {item.name: "ok" if item.ok else item.message for item in receipt.items}
+
+
+def test_other_files_of_a_templates_disk_are_nobodys_business(machine: Machine) -> None:
+    context = replace(contexts.small(), files=(File("/etc/motd", b"hello\n"),))
+    files = render(context)
+    others = {"README": b"the template's", "files/9999": b"of an earlier day", "a b": b"odd name"}
+    machine.insert({**listed(files, "n-7"), **others}, nonce="n-7")
+    assert machine.boot() == 0, machine.output
+    receipt = machine.receipt()
+    assert receipt.digest == digest_of(files)
+    assert receipt.nonce == "n-7"
+    assert machine.text("etc/motd") == "hello\n"
+
+
+def test_a_file_that_is_not_on_the_disks_list_is_not_used(machine: Machine) -> None:
+    files = render(replace(contexts.small(), files=(File("/etc/motd", b"hello\n"),)))
+    machine.insert(
+        {**listed({k: v for k, v in files.items() if k != "files/0000"}, "n-1"), **files}
+    )
+    machine.boot()
+    assert machine.receipt().digest != digest_of(files), "it was not what was delivered"
 
 
 def test_a_full_context_is_applied_and_every_item_reported(machine: Machine) -> None:

@@ -168,6 +168,6 @@ LAYOUT = Layout(
     label=LABEL,
     render=render,
     reader="cloud-init (ConfigDrive)",
-    carriers=(Carrier.ISO, Carrier.FAT_DISK),
+    carriers=(Carrier.ISO, Carrier.FAT_DISK, Carrier.TEMPLATE_DISK),
     answers=_answers,
 )

@@ -135,7 +135,7 @@ LAYOUT, LAYOUT_V1 = (
         label=LABEL,
         render=partial(render, network=network),
         reader="cloud-init (NoCloud)",
-        carriers=(Carrier.ISO, Carrier.FAT_DISK),
+        carriers=(Carrier.ISO, Carrier.FAT_DISK, Carrier.TEMPLATE_DISK),
         answers=_answers,
     )
     for name, network in (("nocloud", network_v2), ("nocloud-v1", network_v1))

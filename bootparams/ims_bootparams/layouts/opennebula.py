@@ -192,6 +192,6 @@ LAYOUT = Layout(
     label=LABEL,
     render=render,
     reader="cloud-init (OpenNebula), one-contextd",
-    carriers=(Carrier.ISO, Carrier.FAT_DISK, Carrier.EXT2_DISK),
+    carriers=(Carrier.ISO, Carrier.FAT_DISK, Carrier.EXT2_DISK, Carrier.TEMPLATE_DISK),
     answers=_answers,
 )

@@ -16,6 +16,16 @@ import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ims_bootparams.media.ext2_records import (
+    DIRECTORY,
+    FILE,
+    INODE,
+    ROOT,
+    block_pointers,
+    directory_content,
+    directory_entry,
+    inode_record,
+)
 from ims_bootparams.media.tree import check_files, check_image, directories_of, epoch
 from ims_core.errors import InvalidError
 
@@ -25,14 +35,10 @@ if TYPE_CHECKING:
 __all__ = ["build_ext2"]
 
 _LABEL = re.compile(r"[A-Za-z0-9_-]{1,16}")
-_INODE = 128  # bytes
-_ROOT, _FIRST = 2, 11  # inode numbers: the root's, and the first that is free, lost+found's
+_FIRST = 11  # the first inode number that is free, lost+found's
 _LEAST_BLOCKS = 256
 _SPARE = 16  # blocks left free
-_FILE, _DIRECTORY = 0o100400, 0o040700  # for root alone, because media hold secrets
 _LOST = "lost+found"
-_DIRECT = 12  # blocks that an inode names itself
-_FILE_TYPE = {_FILE: 1, _DIRECTORY: 2}
 
 
 def build_ext2(
@@ -91,12 +97,12 @@ class _Volume:
     @property
     def table_blocks(self) -> int:
         """Blocks of the inode table."""
-        return -(-(_FIRST + self.count) * _INODE // self.block)
+        return -(-(_FIRST + self.count) * INODE // self.block)
 
     @property
     def inode_count(self) -> int:
         """Inodes, as many as the table's blocks hold."""
-        return self.table_blocks * self.block // _INODE
+        return self.table_blocks * self.block // INODE
 
     @property
     def overhead(self) -> int:
@@ -124,11 +130,11 @@ class _Volume:
         """Itself, with all files in it."""
         directories = directories_of(files)
         names = enumerate([_LOST, *directories, *sorted(files)], start=_FIRST)
-        numbers = {"": _ROOT, **{name: number for number, name in names}}
+        numbers = {"": ROOT, **{name: number for number, name in names}}
         for name in ("", _LOST, *directories):
             self._add_directory(name, numbers, files)
         for name in sorted(files):
-            self._add(numbers[name], _FILE, files[name], links=1)
+            self._add(numbers[name], FILE, files[name], links=1)
         return self
 
     def _add_directory(
@@ -141,60 +147,26 @@ class _Volume:
             for each in numbers
             if each and each.startswith(prefix) and "/" not in each[len(prefix) :]
         ]
-        entries = [(numbers[name], ".", _DIRECTORY), (parent, "..", _DIRECTORY)]
+        entries = [(numbers[name], ".", DIRECTORY), (parent, "..", DIRECTORY)]
         for each in children:
-            kind = _FILE if each in files else _DIRECTORY
-            entries.append((numbers[each], each[len(prefix) :], kind))
-        links = 2 + sum(kind == _DIRECTORY for _, _, kind in entries[2:])
-        self._add(numbers[name], _DIRECTORY, self._directory(entries), links=links)
+            mode = FILE if each in files else DIRECTORY
+            entries.append((numbers[each], each[len(prefix) :], mode))
+        links = 2 + sum(mode == DIRECTORY for _, _, mode in entries[2:])
+        content = directory_content((directory_entry(*each) for each in entries), self.block)
+        self._add(numbers[name], DIRECTORY, content, links=links)
         self.directories += 1
-
-    def _directory(self, entries: Sequence[tuple[int, str, int]]) -> bytes:
-        """Linked directory entries; the last of each block reaches to its end."""
-        blocks: list[list[bytearray]] = [[]]
-        room = self.block
-        for number, name, kind in entries:
-            head = struct.pack("<IHBB", number, 0, len(name), _FILE_TYPE[kind])
-            entry = bytearray(_padded(head + name.encode(), 4))
-            if len(entry) > room:
-                blocks.append([])
-                room = self.block
-            blocks[-1].append(entry)
-            room -= len(entry)
-        for block in blocks:
-            for entry in block:
-                struct.pack_into("<H", entry, 4, len(entry))
-            rest = self.block - sum(map(len, block[:-1]))
-            struct.pack_into("<H", block[-1], 4, rest)
-            block[-1] += bytes(rest - len(block[-1]))
-        return b"".join(entry for block in blocks for entry in block)
 
     def _add(self, number: int, mode: int, content: bytes, *, links: int) -> None:
         before = self.used
-        pointers = self._put(content)
+        pointers = block_pointers(self._append(content), self.block // 4, self._index)
         sectors = (self.used - before) * (self.block // 512)
-        self.inodes[number] = struct.pack(
-            "<HHIIIIIHHIII15I28x",
-            *(mode, 0, len(content), self.date, self.date, self.date, 0),
-            *(0, links, sectors, 0, 0, *pointers),
+        self.inodes[number] = inode_record(
+            mode, len(content), links=links, sectors=sectors, pointers=pointers, date=self.date
         )
 
-    def _put(self, content: bytes) -> list[int]:
-        """Put content into the next blocks; returns the inode's fifteen pointers to it."""
-        blocks = self._append(content)
-        each = self.block // 4  # pointers in a block
-        pointers = [*blocks[:_DIRECT]]
-        pointers += [0] * (_DIRECT - len(pointers))
-        single = self._index(blocks[_DIRECT : _DIRECT + each])
-        rest = blocks[_DIRECT + each :]
-        double = [self._index(rest[at : at + each]) for at in range(0, len(rest), each)]
-        return [*pointers, single, self._index(double), 0]
-
-    def _index(self, blocks: Sequence[int]) -> int:
-        """A block of pointers to blocks; 0 where there are none."""
-        if not blocks:
-            return 0
-        return self._append(struct.pack(f"<{len(blocks)}I", *blocks)).start
+    def _index(self, pointers: Sequence[int]) -> int:
+        """Put a block of pointers to blocks."""
+        return self._append(struct.pack(f"<{len(pointers)}I", *pointers)).start
 
     def _append(self, content: bytes) -> range:
         """Put content into the next blocks, without a copy of what may be large."""
@@ -217,7 +189,7 @@ class _Volume:
             each.ljust(self.block, b"\0") for each in blocks
         )
         table = b"".join(
-            self.inodes.get(number, bytes(_INODE)) for number in range(1, self.inode_count + 1)
+            self.inodes.get(number, bytes(INODE)) for number in range(1, self.inode_count + 1)
         )
         spare = bytes((self.blocks - self.used) * self.block)
         return b"".join((head, table, *self.data, spare))
@@ -233,7 +205,7 @@ class _Volume:
             *(per_group, per_group, self.inode_count, 0, self.date),
             *(0, 0xFFFF, 0xEF53, 1, 1, 0),  # mounts, at most so many; magic, clean, ...
             *(self.date, 0, 0, 1),  # checked when, how often; made by Linux, revision 1
-            *(0, 0, _FIRST, _INODE, 0),
+            *(0, 0, _FIRST, INODE, 0),
             *(0, 2, 1),  # features: file types in directories, few superblock copies
             *(uuid, label.encode()),
         )
@@ -245,10 +217,6 @@ class _Volume:
             *(self.first + 2, self.first + 3, self.first + 4),
             *(self.blocks - self.used, self.inode_count - _FIRST - self.count, self.directories, 0),
         )
-
-
-def _padded(content: bytes, step: int) -> bytes:
-    return content.ljust(-(-len(content) // step) * step, b"\0")
 
 
 def _bitmap(used: int, count: int, size: int) -> bytes:

@@ -15,11 +15,21 @@ import re
 import struct
 import zlib
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from ims_bootparams.media.tree import check_files, check_image, directories_of, epoch
+from ims_bootparams.media.fat_entries import (
+    DIRECTORY,
+    ENTRY,
+    FILE,
+    LONG_CHARACTERS,
+    VOLUME_ID,
+    alias,
+    long_name,
+    short_entry,
+    timestamp,
+)
+from ims_bootparams.media.tree import check_files, check_image, directories_of
 from ims_core.errors import InvalidError
 
 if TYPE_CHECKING:
@@ -29,7 +39,6 @@ __all__ = ["build_fat"]
 
 _LABEL = re.compile(r"[A-Z0-9_-]{1,11}")
 _SECTOR = 512
-_ENTRY = 32  # bytes of a directory entry
 _TRACK = 32  # sectors; with the heads, mtools wants the volume to be a multiple of both
 _HEADS = 2
 _LEAST_SECTORS = 2048  # 1 MiB
@@ -37,11 +46,6 @@ _SPARE = 16  # clusters left free
 _MOST_FAT12 = 4084 - _SPARE  # clusters; the specification asks to stay clear of the limit
 _LEAST_FAT16 = 4085 + _SPARE
 _MOST_FAT16 = 65524 - _SPARE
-
-_READ_ONLY, _VOLUME_ID, _DIRECTORY, _ARCHIVE = 0x01, 0x08, 0x10, 0x20
-_LONG_NAME = 0x0F
-_LAST_LONG_ENTRY = 0x40
-_LONG_CHARACTERS = 13  # in one entry
 
 
 def build_fat(
@@ -58,14 +62,14 @@ def build_fat(
     check_files(files, limit)
     shape = _shape(files)
     check_image(files, shape.sectors * _SECTOR, limit)
-    volume = _Volume(shape.cluster, _timestamp())
+    volume = _Volume(shape.cluster, timestamp())
     children = _children(files)
     root = _volume_entry(label, volume.stamp) + volume.entries("", children, files, parent=0)
     table = volume.table12() if shape.bits == 12 else volume.table16()  # noqa: PLR2004 - bits
     parts = [
         _boot_sector(shape, label, zlib.crc32(serial.encode())),
         *[table.ljust(shape.table_sectors * _SECTOR, b"\0")] * 2,
-        root.ljust(shape.root_entries * _ENTRY, b"\0"),
+        root.ljust(shape.root_entries * ENTRY, b"\0"),
         *volume.data,
     ]
     return b"".join((*parts, bytes(shape.sectors * _SECTOR - sum(map(len, parts)))))
@@ -89,7 +93,7 @@ def _shape(files: Mapping[str, bytes]) -> _Shape:
     """The smallest volume that holds the files, and a little more."""
     children = _children(files)
     root_entries = max(512, _round_up(_entry_count(children[""]) + 1, 16))
-    directories = [_ENTRY * (_entry_count(children[name]) + 2) for name in children if name]
+    directories = [ENTRY * (_entry_count(children[name]) + 2) for name in children if name]
     sizes = [*map(len, files.values()), *directories]
     for bits, cluster in ((12, 512), (12, 2048), (16, 2048), (16, 8192)):
         clusters = sum(-(-size // cluster) for size in sizes) + _SPARE
@@ -103,7 +107,7 @@ def _shape(files: Mapping[str, bytes]) -> _Shape:
             code="context-too-large",
         )
     table = -(-(clusters + 2 + _TRACK * _HEADS) * bits // (8 * _SECTOR))
-    used = 1 + 2 * table + root_entries * _ENTRY // _SECTOR + clusters * (cluster // _SECTOR)
+    used = 1 + 2 * table + root_entries * ENTRY // _SECTOR + clusters * (cluster // _SECTOR)
     sectors = _round_up(max(used, _LEAST_SECTORS if cluster == _SECTOR else 0), _TRACK * _HEADS)
     if sectors > used + _TRACK * _HEADS:  # the least size: more clusters than were counted
         table = -(-(sectors + 2) * bits // (8 * _SECTOR))
@@ -127,7 +131,7 @@ def _children(files: Mapping[str, bytes]) -> dict[str, list[str]]:
 def _entry_count(paths: list[str]) -> int:
     """Directory entries that these names take: the short one and those of the long name."""
     lengths = (len(path.rpartition("/")[2]) for path in paths)
-    return sum(1 + -(-length // _LONG_CHARACTERS) for length in lengths)
+    return sum(1 + -(-length // LONG_CHARACTERS) for length in lengths)
 
 
 # --- the parts of the volume ---------------------------------------------------------------------
@@ -170,25 +174,24 @@ class _Volume:
         found = []
         for number, path in enumerate(children[directory]):
             if path in files:
-                attributes, size = _READ_ONLY | _ARCHIVE, len(files[path])
+                attributes, size = FILE, len(files[path])
                 first = self.put(files[path])
             else:
-                attributes, size = _DIRECTORY, 0
+                attributes, size = DIRECTORY, 0
                 first = self._put_directory(path, children, files, parent)
             base = path.rpartition("/")[2]
-            # No medium's name has a tilde, so an alias is never the name of another file.
-            alias = f"F~{number:06}   ".encode()
-            found += _long_name(base, alias)
-            found.append(_short_entry(alias, attributes, self.stamp, first, size))
+            short = alias(number)
+            found += long_name(base, short)
+            found.append(short_entry(short, attributes, self.stamp, first, size))
         return b"".join(found)
 
     def _put_directory(
         self, path: str, children: Mapping[str, list[str]], files: Mapping[str, bytes], parent: int
     ) -> int:
         place = len(self.data)
-        first = self.put(b"\0" * (_ENTRY * (_entry_count(children[path]) + 2)))
+        first = self.put(b"\0" * (ENTRY * (_entry_count(children[path]) + 2)))
         dots = [
-            _short_entry(name.ljust(11).encode(), _DIRECTORY, self.stamp, cluster, 0)
+            short_entry(name.ljust(11).encode(), DIRECTORY, self.stamp, cluster, 0)
             for name, cluster in ((".", first), ("..", parent))
         ]
         content = b"".join(dots) + self.entries(path, children, files, first)
@@ -220,42 +223,5 @@ class _Volume:
         return b"".join(packed)
 
 
-def _short_entry(
-    name: bytes, attributes: int, stamp: tuple[int, int], first: int, size: int
-) -> bytes:
-    """Section "FAT Directory Structure"."""
-    date, time = stamp
-    return struct.pack(
-        "<11sBBBHHHHHHHI", name, attributes, 0, 0, time, date, date, 0, time, date, first, size
-    )
-
-
 def _volume_entry(label: str, stamp: tuple[int, int]) -> bytes:
-    return _short_entry(label.ljust(11).encode(), _VOLUME_ID, stamp, 0, 0)
-
-
-def _long_name(name: str, alias: bytes) -> list[bytes]:
-    """The entries of a long name, last part first (section "Long Directory Entries")."""
-    checksum = 0
-    for byte in alias:
-        checksum = ((checksum & 1) << 7 | checksum >> 1) + byte & 0xFF
-    entries = []
-    for number, start in enumerate(range(0, len(name), _LONG_CHARACTERS), start=1):
-        part = name[start : start + _LONG_CHARACTERS]
-        ended = f"{part}\0".encode("utf-16-le") if len(part) < _LONG_CHARACTERS else b""
-        text = (ended or part.encode("utf-16-le")).ljust(2 * _LONG_CHARACTERS, b"\xff")
-        last = _LAST_LONG_ENTRY if start + _LONG_CHARACTERS >= len(name) else 0
-        entries.append(
-            struct.pack(
-                "<B10sBBB12sH4s",
-                *(number | last, text[:10], _LONG_NAME, 0, checksum, text[10:22], 0, text[22:]),
-            )
-        )
-    return entries[::-1]
-
-
-def _timestamp() -> tuple[int, int]:
-    """Date and time as FAT has them, in steps of two seconds (section "Date and Time Formats")."""
-    when = datetime.fromtimestamp(max(epoch(), 315532800), UTC)
-    date = (when.year - 1980) << 9 | when.month << 5 | when.day
-    return date, when.hour << 11 | when.minute << 5 | when.second // 2
+    return short_entry(label.ljust(11).encode(), VOLUME_ID, stamp, 0, 0)

@@ -30,7 +30,14 @@ find_device() { # LABEL...; gives $device
 copy_medium() { # DIRECTORY
     rm -rf "$copy"
     mkdir -p "$copy" && cp -R "$1/." "$copy/" && rm -rf "$copy/lost+found" &&
-        chmod -R u+rwX "$copy"
+        chmod -R u+rwX "$copy" && leave_others_out
+}
+
+# A disk that the template brought may have files that are nobody's business here.
+leave_others_out() {
+    [ -f "$copy/ims.files" ] || return 0
+    (cd "$copy" && find . -type f ! -name ims.nonce) | sed 's|^\./||' | grep -vxF -f "$copy/ims.files" |
+        while IFS= read -r other; do rm -f "$copy/$other"; done
 }
 
 read_device() { # of $device
