@@ -44,6 +44,7 @@ __all__ = [
 ]
 
 _EMPTY: Mapping[str, str] = MappingProxyType({})
+_NO_FILES: Mapping[str, bytes] = MappingProxyType({})
 
 
 class State(StrEnum):
@@ -75,6 +76,7 @@ class Carrier(StrEnum):
     ISO = "iso"  # a CD with ISO 9660
     FAT_DISK = "fat-disk"  # a small disk with FAT and no partitions
     EXT2_DISK = "ext2-disk"  # the same with ext2
+    TEMPLATE_DISK = "template-disk"  # a small disk that the template brings, to put files on
     GUEST_PROPERTIES = "guest-properties"
     XENSTORE = "xenstore"
 
@@ -209,6 +211,9 @@ class Delivery:
             :func:`ims_bootparams.digest.digest_of`). The guest computes it anew from what it read.
         nonce: Fresh for each start and outside the digest, so an old receipt is told apart.
         medium: The whole image, for the carriers that are media.
+        files: For a disk of the template's, what is to be on it besides what it has: content by
+            name. The file ``ims.files`` among them lists their names, so that the guest and the
+            next delivery tell them apart.
         values: For the others, values by key; the keys stand below a prefix that each provider
             chooses. See :mod:`ims_bootparams.values`.
     """
@@ -218,6 +223,7 @@ class Delivery:
     digest: str
     nonce: str
     medium: bytes = field(default=b"", repr=False)
+    files: Mapping[str, bytes] = field(default_factory=lambda: _NO_FILES, repr=False)
     values: Mapping[str, str] = field(default_factory=lambda: _EMPTY, repr=False)
 
 
@@ -278,7 +284,7 @@ class Template:
 
     Attributes:
         name: Unique in its pool.
-        format: ``qcow2`` or ``raw``.
+        format: ``qcow2``, ``raw``, or ``ovm-template``, an archive with its disks in it.
         digest: ``sha256:`` and 64 hex digits of the image file.
         size: Bytes of the image file.
         virtual_size: Bytes of the disk the guest sees.
@@ -516,11 +522,13 @@ class Features:
 
     Attributes:
         carriers: In order of preference.
-        template_formats: Image formats it can make VMs from.
+        template_formats: Image formats it can make VMs from, in the words of ``Template.format``.
         address_sources: Where it can learn a guest's addresses.
         receipts: Whether a guest can answer it.
         boot_methods: The words for ``Template.boot``, the usual one first; none where images boot
             in one way only, and then no kernel can be given either.
+        chooses_host: Whether the hypervisor itself chooses among the hosts, so that none can be
+            ordered.
     """
 
     carriers: Mapping[Carrier, CarrierLimits] = field(default_factory=dict)
@@ -528,6 +536,7 @@ class Features:
     address_sources: tuple[str, ...] = ()
     receipts: bool = False
     boot_methods: tuple[str, ...] = ()
+    chooses_host: bool = False
 
 
 @dataclass(frozen=True, slots=True)

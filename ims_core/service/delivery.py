@@ -9,14 +9,14 @@ from __future__ import annotations
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
-from ims_bootparams.digest import NONCE_FILE, digest_of
+from ims_bootparams.digest import NONCE_FILE, digest_of, listed
 from ims_core.errors import InvalidError, UnsupportedError
-from ims_core.models import Delivery, Wait
+from ims_core.models import Carrier, Delivery, Wait
 from ims_core.registry import layout as load_layout
 
 if TYPE_CHECKING:
     from ims_bootparams.layouts import Layout
-    from ims_core.models import Carrier, Context, Features
+    from ims_core.models import Context, Features
 
 __all__ = ["check_wait", "choose", "deliver", "digest_for"]
 
@@ -73,6 +73,8 @@ def deliver(context: Context, layout: Layout, carrier: Carrier, features: Featur
     digest = digest_of(files)
     nonce = token_hex(8)
     limits = features.carriers[carrier]
+    if carrier is Carrier.TEMPLATE_DISK:
+        return Delivery(layout.name, carrier, digest, nonce, files=listed(files, nonce))
     if carrier.is_medium:
         from ims_bootparams.media import build  # noqa: PLC0415 - pycdlib costs 40 ms
 

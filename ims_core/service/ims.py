@@ -511,14 +511,14 @@ class Ims:
         cmdline: str = "",
         timeout: float = 3600.0,
     ) -> Template:
-        """Bring a qcow2 or raw image, a file or an https URL, into a pool as a template.
+        """Bring an image, a file or an https URL, into a pool as a template.
 
         Args:
             source: Path or https URL. An interrupted download is resumed.
             name: Name of the template, unique in its pool.
             provider: See the class.
             pool: See the class.
-            image_format: ``qcow2`` or ``raw``; found out when empty.
+            image_format: ``qcow2``, ``raw`` or ``ovm-template``; found out when empty.
             sha256: The digest the file must have; recorded, with a warning, when empty.
             layout: The context layout its guests understand.
             default_user: Whom ``Context.ssh_keys`` belong to in its guests.

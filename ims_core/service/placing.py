@@ -144,6 +144,11 @@ def _survey(session: Session) -> _Survey:
     places = [(vm.name, (pool, vm.host or only)) for vm in vms]
     number = Counter(host for _, (_, host) in places)
     number[only] += _coming(session, {vm.uuid for vm in vms})
+    if session.provider.features.chooses_host and hosts:
+        # It fits into the pool if it fits into one of them.
+        best = max(hosts, key=lambda each: each.memory_free or each.memory)
+        whole = Candidate(pool, "", number.total(), best.memory, best.memory_free, best.cpus)
+        return _Survey(session, [whole], places)
     candidates = [
         Candidate(pool, each.name, number[each.name], each.memory, each.memory_free, each.cpus)
         for each in hosts

@@ -181,8 +181,9 @@ def _validate(cls: type[Provider], pool: Pool) -> dict[str, Any]:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"])
+        told = first["msg"].removeprefix("Value error, ")  # of a validator of the provider's own
         raise ConfigError(
-            f"pools.{pool.name}.{key}: {first['msg']}",
+            f"pools.{pool.name}.{key}: {told}",
             pool=pool.name,
             hint=f"`ims show-provider {pool.provider}` describes the settings",
         ) from None

@@ -72,7 +72,8 @@ def import_template(
             hint=f"`ims delete-template {name}` first, or choose another --name",
         )
     image = _obtain(source, cache, sha256, deadline, session.tell)
-    info = inspect_image(image, declared=image_format)
+    reading = _percent(Phase.FETCH, f"content of {image.name}", session.tell, deadline)
+    info = inspect_image(image, declared=image_format, progress=reading)
     if info.format not in session.provider.features.template_formats:
         raise UnsupportedError(
             f"provider {session.provider.name} makes no VMs from {info.format} images",
@@ -160,7 +161,7 @@ def _obtain(source: str, cache: Path, sha256: str, deadline: Deadline, tell: Lis
         raise InvalidError(
             f"there is no image file {source!r}",
             code="image-not-found",
-            hint="give the path of a qcow2 or raw file, or an https:// URL",
+            hint="give the path of an image file, or an https:// URL",
         )
     return image
 

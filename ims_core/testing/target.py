@@ -10,6 +10,7 @@ from ims_core.models import Interface
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from collections.abc import Set as AbstractSet
+    from pathlib import Path
 
     from ims_core.models import Template
     from ims_core.spi import Provider
@@ -24,6 +25,8 @@ class Target:
     Attributes:
         provider: Open; the author's fixture closes it.
         template: Already in the pool. VMs are made from it; it is never changed.
+        image: The file that ``template`` was made of; from it the tests import templates of their
+            own. Where the provider takes raw images it may be left out.
         interfaces: The cards of each VM, without MACs.
         store_id: Written into the marks of the VMs.
         memory: Bytes of each VM; 0 for what the template needs, at least 64 MiB.
@@ -45,6 +48,7 @@ class Target:
 
     provider: Provider
     template: Template
+    image: Path | None = None
     interfaces: tuple[Interface, ...] = field(default=(Interface(),))
     store_id: str = "ims-conformance-suite"
     memory: int = 0

@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 SIZE = 1 << 20
+SOURCE = 'made by the conformance suite: <é> & "quotes"'
 MOST_ANNOUNCEMENTS = 100
 
 
@@ -103,7 +104,7 @@ def test_a_crash_while_importing_leaves_nothing(
     before = everything(ims_target)
     for going_well in range(MOST_ANNOUNCEMENTS):
         undo = CrashingUndo(new_operation(), left=going_well, recorded=recorded)
-        template = replace(_template(image), operation=undo.operation)
+        template = replace(_template(ims_target, image), operation=undo.operation)
         try:
             store.import_template({"image": image}, template, undo, _quiet)
         except Crash:
@@ -131,7 +132,7 @@ def _import(target: Target, bench: Bench, folder: Path) -> Template:
     """A template of the test's own, removed at its end."""
     store, image = _store(target), _image(target, folder)
     undo = Undo(new_operation())
-    template = replace(_template(image), operation=undo.operation)
+    template = replace(_template(target, image), operation=undo.operation)
 
     def remove() -> None:
         if template.name in [each.name for each in store.list_templates()]:
@@ -148,6 +149,8 @@ def _import(target: Target, bench: Bench, folder: Path) -> Template:
 
 
 def _image(target: Target, folder: Path) -> Path:
+    if target.image is not None:
+        return target.image
     if "raw" not in target.provider.features.template_formats:
         pytest.skip("raw: the provider makes no VMs from raw images")
     image = folder / "image.raw"
@@ -155,10 +158,13 @@ def _image(target: Target, folder: Path) -> Path:
     return image
 
 
-def _template(image: Path) -> Template:
+def _template(target: Target, image: Path) -> Template:
+    name = make_up_name("ims-kit")
+    if image == target.image:
+        return replace(target.template, name=name, source=SOURCE)
     digest = hashlib.sha256(image.read_bytes()).hexdigest()
     return Template(
-        name=make_up_name("ims-kit"),
+        name=name,
         format="raw",
         digest=f"sha256:{digest}",
         size=SIZE,
@@ -166,7 +172,7 @@ def _template(image: Path) -> Template:
         layout="bootparams",
         default_user="root",
         min_memory=32 << 20,
-        source='made by the conformance suite: <é> & "quotes"',
+        source=SOURCE,
     )
 
 

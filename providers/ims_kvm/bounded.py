@@ -1,18 +1,15 @@
-"""A bound for calls that libvirt may never answer.
+"""A bound for libvirt's calls.
 
 Keepalive notices a daemon that is gone, but not one that waits for ever for the monitor of a QEMU
-that hangs. So calls run in a thread of their own and the caller waits for it: for as long as the
-bound allows, and able to hear a signal meanwhile, which it could not inside libvirt's C code. A
-thread that never comes back is left behind; it holds nothing but its stack.
+that hangs.
 """
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import Future
 from functools import wraps
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from ims_core import bounded as core
 from ims_core.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -30,35 +27,20 @@ R = TypeVar("R")
 
 
 def within(seconds: float, call: Callable[[], R]) -> R:
-    """The call's result, or its exception, if it ends in time.
-
-    When the caller is interrupted, the call is still waited for: what it makes must not appear
-    after the interruption was dealt with.
+    """The call's result, or its exception, if it ends in time; see :mod:`ims_core.bounded`.
 
     Raises:
         UnavailableError: ``hypervisor-hangs``.
     """
-    future: Future[R] = Future()
 
-    def run() -> None:
-        try:
-            future.set_result(call())
-        except BaseException as error:  # noqa: BLE001 - handed to the caller, whatever it is
-            future.set_exception(error)
-
-    threading.Thread(target=run, name="ims-libvirt-call", daemon=True).start()
-    try:
-        return future.result(seconds)
-    except TimeoutError:
-        raise UnavailableError(
+    def late() -> UnavailableError:
+        return UnavailableError(
             f"libvirt did not answer within {seconds:g} s",
             code="hypervisor-hangs",
             hint="a QEMU process or a storage may hang; `virsh domcontrol --all` shows which",
-        ) from None
-    except BaseException:
-        if not future.done():
-            _settle(future, min(seconds, CALL_SECONDS))
-        raise
+        )
+
+    return core.within(seconds, call, late)
 
 
 def bounded(seconds: float) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -72,10 +54,3 @@ def bounded(seconds: float) -> Callable[[Callable[P, R]], Callable[P, R]]:
         return run
 
     return decorate
-
-
-def _settle(future: Future[R], seconds: float) -> None:
-    """Wait until a call that nobody is interested in any more has ended."""
-    done = threading.Event()
-    future.add_done_callback(lambda _future: done.set())
-    done.wait(seconds)

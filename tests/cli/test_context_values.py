@@ -140,6 +140,8 @@ def test_a_file_without_end_is_refused() -> None:
         ("https://example.org/a/noble-cloudimg-amd64.img?x=1#y", "noble-cloudimg-amd64"),
         ("disk.qcow2.img", "disk"),
         ("3.raw", "3"),
+        ("OVM_EL5U3_X86_PVM_4GB.tgz", "OVM-EL5U3-X86-PVM-4GB"),
+        ("el5.img.tar.gz", "el5"),
         ("alpine-3.20.-x.qcow2", "alpine-3.20.x"),
         ("x" * 80, "x" * 63),
         ("---.img", ""),

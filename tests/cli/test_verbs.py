@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -204,6 +205,22 @@ def test_templates_come_and_go(empty: Cli, image: Path) -> None:
     empty.ok("import-template", image, "--name", "two", "--sha256", template["digest"][7:])
     assert empty.ok("delete-template", "tiny").out == "tiny is deleted\n"
     assert [each["name"] for each in empty.json("list-templates")] == ["two"]
+
+
+def test_an_archive_with_disks_is_no_template_for_every_provider(
+    empty: Cli, tmp_path: Path
+) -> None:
+    (tmp_path / "vm.cfg").touch()
+    (tmp_path / "System.img").write_bytes(bytes(512))
+    archive = tmp_path / "el5.tgz"
+    with tarfile.open(archive, "w:gz") as packed:
+        for name in ("vm.cfg", "System.img"):
+            packed.add(tmp_path / name, name)
+    for declared in ([], ["--format", "ovm-template"]):
+        refused = empty("import-template", archive, *declared, "--output", "json")
+        assert (refused.status, refused.error["code"]) == (5, "unsupported")
+        assert refused.error["message"] == "provider fake makes no VMs from ovm-template images"
+        assert refused.error["hint"] == "formats: qcow2, raw"
 
 
 def test_check_says_what_is_well(empty: Cli) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.generate import CONTEXT, REFERENCE, context, reference
+from docs.generate import CONTEXT, OVM, REFERENCE, context, ovm, reference
 from ims_core.config import load_config
 from ims_core.registry import PLACEMENT, plugins
 
@@ -22,6 +22,11 @@ def test_the_tables_of_layouts_and_carriers_are_up_to_date() -> None:
     assert CONTEXT.read_text(encoding="utf-8") == context(), "run `make docs`"
     for layout in ("bootparams", "nocloud"):
         assert f"\n| `{layout}` | " in context()
+
+
+def test_the_table_of_the_oracle_vm_managers_names_is_up_to_date() -> None:
+    assert OVM.read_text(encoding="utf-8") == ovm(), "run `make docs`"
+    assert "| `power_on` | `VirtualMachineService.powerOn(vm)` | assumed |" in ovm()
 
 
 @pytest.mark.parametrize("page", [DOCS.parent / "README.md", *sorted(DOCS.rglob("*.md"))], ids=str)

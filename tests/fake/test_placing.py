@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ims_core import CapacityError, ConflictError, HypervisorError, Ims, NotFoundError
+from ims_core.models import Host
 from ims_core.placement import Constraints
+from ims_fake import FakeProvider
 from tests.fake.pools import contents
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from ims_core.models import VMSpec
 
     Fleet = Callable[..., Ims]
 
@@ -102,3 +107,22 @@ def test_constraints_leave_what_they_permit(fleet: Fleet) -> None:
         ims.create_vm("web03", group="all", constraints=Constraints(features=("console",)))
     with pytest.raises(NotFoundError):
         ims.create_vm("web03", group="all", placement="by-magic")
+
+
+def test_a_hypervisor_that_chooses_among_its_hosts_is_one_place_and_is_told_no_host(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ims = fleet(a={})
+    told: list[str] = []
+    prepare = FakeProvider.prepare
+
+    def noting(self: FakeProvider, spec: VMSpec) -> VMSpec:
+        told.append(spec.host)
+        return prepare(self, spec)
+
+    hosts = [Host("one", 2, 8 << 30, 1 << 30), Host("two", 2, 8 << 30, 2 << 30)]
+    monkeypatch.setattr(FakeProvider, "prepare", noting)
+    monkeypatch.setattr(FakeProvider, "hosts", lambda _self: hosts)
+    monkeypatch.setattr(FakeProvider, "features", replace(FakeProvider.features, chooses_host=True))
+    ims.create_vm("web01", group="all", memory=2 << 30)
+    assert told == [""]

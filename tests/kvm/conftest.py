@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ims_core import Ims
+from tests.guest_console import run_in_guest
 from tests.labs.kvm.resources import refresh_pool, virsh
 
 if TYPE_CHECKING:
@@ -55,15 +55,7 @@ class Lab:
 
     def run_in_guest(self, name: str, command: str) -> str:
         """The output of a shell command inside the guest, over its console."""
-        begin, end = "IMS-BEGIN", "IMS-END"
-        # Quotes keep the markers out of the echo of what is typed.
-        typed = (
-            f"\nstty -echo; echo {begin[:4]}''{begin[4:]}; {command}; echo {end[:4]}''{end[4:]}\n"
-        )
-        with Attached(self.ims, name) as console:
-            console.find_shell()
-            console.send(typed)
-            return console.until(end).rpartition(begin)[2].partition(end)[0].strip()
+        return run_in_guest(self.ims, name, command)
 
     def leftovers(self) -> dict[str, list[str]]:
         """Everything in the lab, as virsh sees it."""
@@ -85,38 +77,6 @@ def leftovers(lab: KvmLab) -> dict[str, list[str]]:
 def all_of(lab: KvmLab) -> set[str]:
     """The same as one set."""
     return {f"{kind}: {name}" for kind, names in leftovers(lab).items() for name in names}
-
-
-class Attached:
-    """The guest's console, read until something appears; every wait is bounded."""
-
-    def __init__(self, ims: Ims, name: str) -> None:
-        self._console = ims.open_console(name)
-        self._seen = ""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._console.close()
-
-    def send(self, text: str) -> None:
-        self._console.write(text.encode())
-
-    def find_shell(self) -> None:
-        """Ask until a shell answers: what is typed before it begins is lost."""
-        self.until("IMS-HERE", asking="\necho IMS-''HERE\n")
-
-    def until(self, marker: str, *, asking: str = "") -> str:
-        deadline, part = time.monotonic() + 60, ""
-        while time.monotonic() < deadline:
-            if marker in self._seen:
-                return self._seen.replace("\r", "")
-            if asking and not part:  # and again only when all is quiet
-                self.send(asking)
-            part = self._console.read(1.0).decode(errors="replace")
-            self._seen += part
-        raise AssertionError(f"{marker!r} did not appear: {self._seen[-2000:]!r}")
 
 
 @pytest.fixture(scope="session")
