@@ -10,28 +10,35 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ims_images.bundle import Bundle, Member, read_bundle
     from ims_images.digest import Progress, check_digest, file_digest
     from ims_images.fetch import fetch
     from ims_images.inspect import ImageInfo, inspect_image
 
 __all__ = [
+    "Bundle",
     "ImageInfo",
+    "Member",
     "Progress",
     "check_digest",
     "fetch",
     "file_digest",
     "inspect_image",
     "public_url",
+    "read_bundle",
 ]
 
 _HOMES = {
+    "Bundle": "ims_images.bundle",
     "ImageInfo": "ims_images.inspect",
+    "Member": "ims_images.bundle",
     "Progress": "ims_images.digest",
     "check_digest": "ims_images.digest",
     "fetch": "ims_images.fetch",
     "file_digest": "ims_images.digest",
     "inspect_image": "ims_images.inspect",
     "public_url": "ims_images._url",
+    "read_bundle": "ims_images.bundle",
 }
 
 

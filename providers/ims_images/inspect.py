@@ -14,13 +14,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ims_images import foreign, qcow2
+from ims_images import bundle, foreign, qcow2
 from ims_images._file import ImageFile, printable, shown
+from ims_images.digest import no_progress
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ims_images.digest import Progress
+
 __all__ = ["ImageInfo", "inspect_image"]
+
+_KINDS = {
+    "qcow2": "a qcow2 image",
+    "ovm-template": "a tar archive packed by gzip, as Oracle VM templates are",
+    "raw": "a raw disk",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +37,9 @@ class ImageInfo:
     """A sound image.
 
     Attributes:
-        format: ``qcow2`` or ``raw``.
+        format: ``qcow2``, ``raw``, or ``ovm-template``, an archive (see :mod:`ims_images.bundle`).
         size: Of the file, in bytes.
-        virtual_size: Of the disk that the guest sees, in bytes.
+        virtual_size: Of the disk that the guest sees, in bytes; of an archive, its ``System.img``.
     """
 
     format: str
@@ -38,43 +47,51 @@ class ImageInfo:
     virtual_size: int
 
 
-def inspect_image(path: Path, *, declared: str = "") -> ImageInfo:
+def inspect_image(path: Path, *, declared: str = "", progress: Progress = no_progress) -> ImageInfo:
     """Recognize an image and prove that it is whole and refers to nothing outside itself.
 
     Args:
         path: A regular file.
-        declared: ``qcow2`` or ``raw`` when the caller knows it; then anything else is refused.
-            An ISO 9660 medium is accepted only when it is declared ``raw``.
+        declared: ``qcow2``, ``raw`` or ``ovm-template`` when the caller knows it; then anything
+            else is refused. An ISO 9660 medium is accepted only when it is declared ``raw``.
+        progress: Called with the bytes that were read and those in all while an archive is read,
+            which takes its time; what it raises ends the work.
 
     Raises:
         ImageError: The image must not be used. Codes: ``image-not-readable``, ``image-empty``,
             ``image-truncated``, ``image-corrupt``, ``image-dirty``, ``image-too-large``,
             ``image-size-unaligned``, ``image-has-backing-file``, ``image-has-data-file``,
             ``image-encrypted``, ``image-format-unknown``, ``image-format-unsupported``,
-            ``image-format-mismatch``.
+            ``image-format-mismatch``, ``image-member-missing``, ``image-member-unsafe``.
     """
     with ImageFile(path) as image:
-        if declared not in {"", "qcow2", "raw"}:
+        if declared not in {"", *_KINDS}:
             raise image.error(
                 "image-format-unknown",
-                f"is declared as {printable(declared)!r}, which IMS does not read; declare qcow2 "
-                "or raw, or nothing at all",
+                f"is declared as {printable(declared)!r}, which IMS does not read; declare one of "
+                f"{', '.join(_KINDS)}, or nothing at all",
             )
         if not image.size:
             raise image.error("image-empty", "is an empty file; download or copy it again")
-        is_qcow2 = qcow2.recognize(image)
-        if declared and is_qcow2 != (declared == "qcow2"):
-            found = "is a qcow2 image" if is_qcow2 else "has no qcow2 header"
+        found = _recognize(image)
+        if declared and declared != found:
+            what = f"not {_KINDS[declared]}" if found == "raw" else _KINDS[found]
             raise image.error(
                 "image-format-mismatch",
-                f"is declared as {declared}, but {found}; declare what it is, or nothing at all",
-                fix=f"qemu-img info {shown(path)}",
+                f"is declared as {declared}, but is {what}; declare what it is, or nothing at all",
+                fix=f"file {shown(path)}",
             )
-        virtual = qcow2.check(image) if is_qcow2 else _check_raw(image, declared)
-        return ImageInfo("qcow2" if is_qcow2 else "raw", image.size, virtual)
+        if found == "raw":
+            foreign.refuse_foreign(image, allow_iso=declared == "raw")
+            image.check_disk_size(image.size)
+            virtual = image.size
+        else:
+            virtual = qcow2.check(image) if found == "qcow2" else bundle.check(image, progress)
+        return ImageInfo(found, image.size, virtual)
 
 
-def _check_raw(image: ImageFile, declared: str) -> int:
-    foreign.refuse_foreign(image, allow_iso=declared == "raw")
-    image.check_disk_size(image.size)
-    return image.size
+def _recognize(image: ImageFile) -> str:
+    """The format by the file's first bytes; what has no mark of its own counts as raw."""
+    if qcow2.recognize(image):
+        return "qcow2"
+    return "ovm-template" if bundle.recognize(image) else "raw"
