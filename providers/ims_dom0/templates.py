@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ims_core.spi import Progress, UndoLog
     from ims_dom0.dom0 import Dom0
 
-__all__ = ["Templates"]
+__all__ = ["Templates", "templates_in"]
 
 _MANIFEST = "manifest.json"
 _FILES = {"image": "disk", "kernel": "kernel", "ramdisk": "ramdisk"}
@@ -34,16 +34,7 @@ class Templates:
 
     def all(self) -> list[Template]:
         """Every template; a folder whose manifest is damaged is none."""
-        archive = unpack(self._dom0.call("templates", subject="templates"))
-        found = []
-        for path, content in archive.items():
-            try:
-                template = Template.from_dict(json.loads(content))
-            except (ValueError, TypeError, AttributeError, RecursionError):
-                continue
-            if path == f"{template.name}/{_MANIFEST}":
-                found.append(template)
-        return found
+        return templates_in(self._dom0.call("templates", subject="templates"), _MANIFEST)
 
     def add(
         self, files: Mapping[str, Path], template: Template, undo: UndoLog, progress: Progress
@@ -95,6 +86,24 @@ class Templates:
                 subject=f"{role} {path.name}",
             )
         return f"sha256:{source.digest.hexdigest()}"
+
+
+def templates_in(archive: bytes, place: str) -> list[Template]:
+    """The templates of an archive of manifests; one that is damaged, or was copied, is none.
+
+    Args:
+        archive: As a script sent it.
+        place: A manifest's path in the folder of its template.
+    """
+    found = []
+    for path, content in unpack(archive).items():
+        try:
+            template = Template.from_dict(json.loads(content))
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            continue
+        if path == f"{template.name}/{place}":
+            found.append(template)
+    return found
 
 
 class _Hashing:

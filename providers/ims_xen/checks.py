@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from ims_core.models import Finding
 from ims_core.units import format_size
+from ims_dom0.facts import room_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ims_dom0.dom0 import Dom0
 
-__all__ = ["check", "facts_of", "room_in"]
+__all__ = ["check", "facts_of"]
 
-_KIB = 1024
 _LITTLE_ROOM = 1 << 30
 _NEEDED = {
     "xl": "install xen-utils, and boot the machine as a dom0",
@@ -76,10 +76,3 @@ def facts_of(info: str) -> dict[str, str]:
     """What ``xl info`` says, by its own words."""
     lines = (line.partition(":") for line in info.splitlines())
     return {word.strip(): value.strip() for word, _, value in lines}
-
-
-def room_in(line: str) -> int | None:
-    """Bytes available, out of a line of ``df -Pk``."""
-    words = line.split()
-    known = len(words) > 3 and words[3].isdecimal()  # noqa: PLR2004 - the column "Available"
-    return int(words[3]) * _KIB if known else None

@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import re
-from dataclasses import asdict, dataclass, replace
-from ipaddress import ip_interface
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from ims_core.errors import ImsError, NotFoundError
-from ims_core.models import VM, Address, Interface, Mark, State
+from ims_core.models import VM, State
+from ims_dom0.addresses import addresses_of, neighbours_in
 from ims_dom0.archive import unpack
-from ims_dom0.vmcfg import parse, parse_disk
+from ims_dom0.marks import cards_of, mark_of
+from ims_dom0.vmcfg import macs_of, parse, parse_disk
+from ims_dom0.xenstore import stored_in
 from ims_xen.domains import domains_of, state_of
 from ims_xen.names import CARDS, CONFIG, KEYS, MARK, MEMORY, RECEIPT, STARTED, STARTING, Folder
-from ims_xen.xenstore import stored_in
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping
 
-    from ims_core.models import Receipt
+    from ims_core.models import Address, Interface, Mark, Receipt
     from ims_dom0.dom0 import Dom0
     from ims_dom0.vmcfg import Value
+    from ims_dom0.xenstore import Stored
     from ims_xen.domains import Domain
-    from ims_xen.xenstore import Stored
 
-__all__ = ["Found", "cards_json", "cards_of", "find", "inspect", "mark_json", "mark_of"]
+__all__ = ["Found", "find", "inspect"]
 
 _MIB = 1 << 20
-_MAC = re.compile(r"(?:^|,)\s*mac=((?:[0-9a-f]{2}:){5}[0-9a-f]{2})\s*(?:,|$)", re.IGNORECASE)
-_NEIGHBOUR = re.compile(r"(\S+) dev \S+ (?:.* )?lladdr ([0-9a-f:]{17})(?: .*)? (?!FAILED)[A-Z]+ *")
 
 
 def inspect(dom0: Dom0, vms: Collection[str] | None, *, evidence: bool) -> list[VM]:
@@ -38,7 +36,7 @@ def inspect(dom0: Dom0, vms: Collection[str] | None, *, evidence: bool) -> list[
     texts = {name: content.decode(errors="replace") for name, content in told.items()}
     folders = _folders(dom0.directory, texts.get("files", ""), unpack(told.get("archive", b"")))
     stored = stored_in(texts.get("xenstore", ""))
-    neighbours = _neighbours(texts.get("neighbours", ""))
+    neighbours = neighbours_in(texts.get("neighbours", ""))
     watched = _watched(dom0.directory, texts.get("monitors", ""))
     running = {(each.uuid, each.name): each for each in domains_of(texts["domains"])}
     found = [
@@ -79,40 +77,6 @@ def find(dom0: Dom0, uuid: str) -> Found:
     raise NotFoundError(f"there is no VM {uuid!r}", code="vm-not-found", vm=uuid)
 
 
-def cards_json(cards: Sequence[Interface]) -> bytes:
-    """The cards as they are kept beside a VM."""
-    return json.dumps([asdict(card) for card in cards], indent=1).encode()
-
-
-def cards_of(content: bytes) -> tuple[Interface, ...]:
-    """The cards that are kept beside a VM; none where that cannot be read."""
-    try:
-        return tuple(_card(each) for each in json.loads(content))
-    except (ValueError, TypeError, AttributeError, RecursionError):
-        return ()
-
-
-def _card(fields: dict[str, Any]) -> Interface:
-    values: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()
-    }
-    return Interface(**values)
-
-
-def mark_json(name: str, mark: Mark) -> bytes:
-    """The mark as a VM's folder holds it, with the name of the folder that it belongs to."""
-    return json.dumps({"name": name, **asdict(mark)}, indent=1).encode()
-
-
-def mark_of(content: bytes, name: str) -> Mark | None:
-    """The mark in a folder of that name; None if it is none, or was copied from another folder."""
-    try:
-        values = json.loads(content)
-        return Mark.from_dict(values) if values.get("name") == name else None
-    except (ValueError, AttributeError, TypeError, RecursionError):
-        return None
-
-
 @dataclass(frozen=True, slots=True)
 class _Folder:
     """A folder of VMs' directory as it is now."""
@@ -130,9 +94,7 @@ class _Folder:
     @property
     def macs(self) -> list[str]:
         """Of its cards, in order."""
-        cards = self.config.get("vif", ())
-        texts = [str(card) for card in cards] if isinstance(cards, tuple) else []
-        return [match[1].lower() for text in texts if (match := _MAC.search(text))]
+        return macs_of(self.config)
 
 
 def _watched(directory: str, arguments: str) -> set[str]:
@@ -214,7 +176,9 @@ def _ours(
         memory=memory * _MIB if isinstance(memory, int) else None,
         vcpus=vcpus if isinstance(vcpus, int) else None,
         problem=folder.problem,
-        addresses=_addresses(folder.macs, domain, stored, neighbours, receipt) if evidence else (),
+        addresses=addresses_of(folder.macs, domain.domid, stored, neighbours, receipt)
+        if evidence and domain is not None
+        else (),
         receipt=receipt,
     )
 
@@ -246,34 +210,3 @@ def _receipt(folder: _Folder, domain: Domain | None, stored: Stored) -> Receipt 
     """What the guest answers now; what it answered last where there is nothing."""
     now = stored.receipt(domain.domid) if domain is not None else None
     return now or stored_in(folder.receipt).receipt()
-
-
-def _addresses(
-    macs: list[str],
-    domain: Domain | None,
-    stored: Stored,
-    neighbours: Collection[Address],
-    receipt: Receipt | None,
-) -> tuple[Address, ...]:
-    found: list[Address] = []
-    if domain is not None:
-        found += receipt.addresses if receipt is not None else ()
-        told = stored.addresses(domain.domid)
-        found += [Address(text, macs[card], "xenstore") for card, text in told if card < len(macs)]
-        found += neighbours
-    return tuple(each for each in found if each.mac in macs and _routable(each.address))
-
-
-def _neighbours(text: str) -> list[Address]:
-    """Who dom0 has lately spoken to over its bridges, out of ``ip neigh show``."""
-    matches = (_NEIGHBOUR.fullmatch(line) for line in text.splitlines())
-    return [Address(match[1], match[2], "arp") for match in matches if match]
-
-
-def _routable(address: str) -> bool:
-    try:
-        parsed = ip_interface(address).ip
-    except ValueError:
-        return False  # a guest may say anything
-    odd = parsed.is_link_local or parsed.is_loopback or parsed.is_multicast
-    return not (odd or parsed.is_unspecified)

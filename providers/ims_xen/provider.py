@@ -18,14 +18,17 @@ from ims_core.names import check_name
 from ims_core.spi import NOTHING_KNOWN, Discarded, Provider
 from ims_dom0.archive import pack, unpack
 from ims_dom0.dom0 import CALL_SECONDS, MAKING_SECONDS, Dom0
+from ims_dom0.facts import room_in
+from ims_dom0.marks import cards_json, cards_of, mark_json
 from ims_dom0.names import making
+from ims_dom0.networks import Bridges
+from ims_dom0.opening import open_shell
 from ims_dom0.templates import Templates
 from ims_xen import checks, looking, metrics
 from ims_xen.config import BOOT_METHODS, vm_config
 from ims_xen.definition import config_of
 from ims_xen.domains import domains_of
 from ims_xen.names import CARDS, CONFIG, KEYS, MARK, MEDIUM
-from ims_xen.networks import Bridges
 from ims_xen.scripts import script
 from ims_xen.xenstore import LIMITS, keys_file, rackspace_keys
 
@@ -93,7 +96,7 @@ class XenProvider(Provider):
     @classmethod
     def open(cls, settings: Mapping[str, Any]) -> Self:
         """Connect to the dom0."""
-        return cls(_shell(settings), settings)
+        return cls(open_shell(settings), settings)
 
     @property
     def shell(self) -> Shell:
@@ -170,9 +173,9 @@ class XenProvider(Provider):
         folder, template = making(spec.name, undo.operation), spec.template
         files = {
             CONFIG: vm_config(spec, delivery.carrier, self._dom0.directory).encode(),
-            CARDS: looking.cards_json(spec.interfaces),
+            CARDS: cards_json(spec.interfaces),
             **self._context_files(delivery, spec.name, spec.interfaces),
-            MARK: looking.mark_json(spec.name, mark),
+            MARK: mark_json(spec.name, mark),
         }
         undo.announce("folder", folder)
         undo.announce("vm", spec.uuid)
@@ -194,7 +197,7 @@ class XenProvider(Provider):
                 raise
             self._adopt(vm, mark)
         else:
-            files = {MARK: looking.mark_json(name, mark)}
+            files = {MARK: mark_json(name, mark)}
             self._dom0.call("put", vm, stdin=pack(files), subject=f"VM {name}")
 
     def discard(self, resource: Resource) -> Discarded:
@@ -254,7 +257,7 @@ class XenProvider(Provider):
         found = looking.find(self._dom0, vm)
         survey = self._dom0.ask("survey", subject=f"VM {found.name}")
         completed = self._completed(survey, interfaces, but=found.name)
-        files = {CARDS: looking.cards_json(completed)}
+        files = {CARDS: cards_json(completed)}
         self._dom0.call("put", vm, stdin=pack(files), subject=f"VM {found.name}")
         return completed
 
@@ -296,7 +299,7 @@ class XenProvider(Provider):
 
     def template_room(self) -> int | None:
         """What is free where the directory lies."""
-        return checks.room_in(self._dom0.call("room", subject="templates").decode())
+        return room_in(self._dom0.call("room", subject="templates").decode())
 
     def import_template(
         self, files: Mapping[str, Path], template: Template, undo: UndoLog, progress: Progress
@@ -318,7 +321,7 @@ class XenProvider(Provider):
         subject = f"VM {found.name}"
         files = {
             CONFIG: config_of(self._dom0.call("definition", vm, subject=subject)).encode(),
-            MARK: looking.mark_json(found.name, mark),
+            MARK: mark_json(found.name, mark),
         }
         folder = making(found.name, vm)
         self._dom0.call("adopt", found.name, folder, stdin=pack(files), subject=subject)
@@ -327,26 +330,19 @@ class XenProvider(Provider):
         self, survey: Mapping[str, bytes], cards: Sequence[Interface], *, but: str = ""
     ) -> tuple[Interface, ...]:
         """The cards, completed, if nobody has their addresses but a VM of that name."""
-        bridges = Bridges.of(
-            *(survey[part].decode(errors="replace") for part in ("bridges", "addresses", "routes"))
-        )
-        completed = tuple(bridges.complete(card, self._settings["bridge"]) for card in cards)
-        others = {
-            address.partition("/")[0]: path.partition("/")[0]
+        folders = [
+            (path.partition("/")[0], cards_of(content))
             for path, content in unpack(survey["archive"]).items()
-            for card in looking.cards_of(content)
-            for address in card.addresses
-            if path.partition("/")[0] != but
-        }
-        bridges.refuse_taken(completed, others)
-        return completed
+        ]
+        others = [(name, each) for name, each in folders if name != but]
+        return Bridges.surveyed(survey).completed(cards, self._settings["bridge"], others)
 
     def _delivered(self, found: looking.Found, delivery: Delivery) -> dict[str, bytes]:
         """The files of a delivery to a VM that exists, its mark last."""
         told = replace(found.mark, digest=delivery.digest, nonce=delivery.nonce)
         return {
             **self._context_files(delivery, found.name, found.cards),
-            MARK: looking.mark_json(found.name, told),
+            MARK: mark_json(found.name, told),
         }
 
     def _context_files(
@@ -357,17 +353,6 @@ class XenProvider(Provider):
             return {KEYS: keys_file(delivery, further)}
         files = {MEDIUM: delivery.medium}
         return {**files, KEYS: keys_file(None, further)} if further else files
-
-
-def _shell(settings: Mapping[str, Any]) -> Shell:
-    if not settings["host"]:
-        from ims_dom0.local import LocalShell  # noqa: PLC0415 - one of the two is enough
-
-        return LocalShell()
-    from ims_dom0.ssh import SshTarget, open_ssh  # noqa: PLC0415 - paramiko costs 100 ms
-
-    fields = ("host", "user", "port", "identity_file", "known_hosts", "host_key", "ssh_config")
-    return open_ssh(SshTarget(**{field: settings[field] for field in fields}))
 
 
 def _check_order(spec: VMSpec) -> None:

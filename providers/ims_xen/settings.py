@@ -2,58 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pydantic import Field
 
-from pydantic import BaseModel, ConfigDict, Field
+from ims_dom0.settings import Dom0Settings
 
 __all__ = ["Settings"]
 
 
-class Settings(BaseModel):
+class Settings(Dom0Settings):
     """What a xen pool can be told."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    host: str = Field(
-        default="",
-        description="The dom0: a host name, or an alias of ssh_config. Empty: this machine is it.",
-    )
-    user: str = Field(
-        default="",
-        description="Whom to log in as. Empty: as ssh_config says, else root.",
-    )
-    port: Annotated[int, Field(ge=0, le=65535)] = Field(
-        default=0, description="The SSH server's port. 0: as ssh_config says, else 22."
-    )
-    identity_file: str = Field(
-        default="",
-        description="The private key to log in with. Empty: as ssh_config says, the agent's, or"
-        " the usual ones in ~/.ssh.",
-    )
-    known_hosts: str = Field(
-        default="",
-        description="A file with the dom0's SSH host key. Empty: as ssh_config says, else"
-        " ~/.ssh/known_hosts. An unknown or changed key is refused.",
-    )
-    host_key: str = Field(
-        default="",
-        pattern=r"^(SHA256:[A-Za-z0-9+/]{43})?$",
-        description="The fingerprint of the only host key that is accepted, as `ssh-keygen -l`"
-        " shows it.",
-    )
-    ssh_config: str = Field(
-        default="",
-        description="Another ssh_config file than the user's and the machine's, or `none`.",
-    )
     directory: str = Field(
         default="/var/lib/ims",
         pattern=r"^/[A-Za-z0-9._/-]+$",
         description="Where VMs and templates are kept in the dom0; made when it is missing.",
-    )
-    bridge: str = Field(
-        default="xenbr0",
-        pattern=r"^[A-Za-z0-9._-]{1,15}$",
-        description="The bridge of cards that name no network.",
     )
     rackspace_keys: bool = Field(
         default=False,

@@ -266,12 +266,17 @@ class PretendedXen:
             shutil.rmtree(part)
             shutil.copytree(self.folder / f"{part.name}.kept", part)
 
-    def cut_at(self, step: int) -> None:
-        """From now on, end the scripts at this step; see ``stubs/wrapper``."""
+    def cut_at(self, step: int, more: tuple[str, ...] = ()) -> None:
+        """From now on, end the scripts at this step; see ``stubs/wrapper``.
+
+        Args:
+            step: Its number, of those that all scripts from now on come to.
+            more: Programs that count, besides those of the xen provider's scripts.
+        """
         self.tell("steps", "0\n")
         self.tell("cut", f"{step}\n")
         text = (STUBS / "wrapper").read_text()
-        for name in COUNTED:
+        for name in (*COUNTED, *more):
             stub = self.xen / "bin" / name
             real = str(stub) if stub.exists() else shutil.which(name)
             self.install(self.xen / "cuts" / name, text.replace("@PROGRAM@", str(real)))

@@ -1,17 +1,9 @@
-"""The SSH connection is cut at every remote step; after recovery nothing is left in the dom0.
-
-A proxy that the test controls stands between. Three moments of a step: before it is asked for,
-while its script is at work (which goes on in the dom0, and sees the undo come), and after its work
-was done but before its answer arrived.
-"""
+"""The SSH connection is cut at every remote step; after recovery nothing is left in the dom0."""
 
 from __future__ import annotations
 
-import threading
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import pytest
 
@@ -20,6 +12,7 @@ from ims_core.errors import UnavailableError
 from ims_dom0.ssh import SshShell
 from tests.dom0.proxy import Proxy
 from tests.xen.conftest import TEMPLATE, leftovers, write_config
+from tests.xen.cutting import MOMENTS, Cutter, scripts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,79 +24,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.lab_xen
 
-MOMENTS = ("before", "at-work", "unanswered")
 # In this order, of a create that only defines its VM, and of the start that follows.
 STEPS = ("templates", "survey", "identity", "create", "look", "put")
-
-
-@dataclass
-class Cutter:
-    """Cuts the line at a certain call of a certain script, once."""
-
-    proxy: Proxy
-    dom0: Machine
-    step: str
-    moment: str
-    done: bool = False
-    seen: list[str] = field(default_factory=list)
-
-    def run(
-        self,
-        real: Callable[..., Answer],
-        shell: SshShell,
-        script: str,
-        *arguments: str,
-        **options: Any,
-    ) -> Answer:
-        name = step_of(script)
-        self.seen.append(name)
-        if self.done or name != self.step:
-            return real(shell, script, *arguments, **options)
-        self.done = True
-        if self.moment == "before":
-            self.proxy.cut()
-            return real(shell, script, *arguments, **options)
-        if self.moment == "unanswered":
-            real(shell, script, *arguments, **options)
-            self.proxy.cut()
-            raise UnavailableError("the connection was lost", code="connection-lost")
-        return self._while_at_work(real, shell, script, *arguments, **options)
-
-    def _while_at_work(
-        self,
-        real: Callable[..., Answer],
-        shell: SshShell,
-        script: str,
-        *arguments: str,
-        **options: Any,
-    ) -> Answer:
-        """The script says when it has begun, and goes on once the line is cut."""
-        flag = f"/tmp/ims-cut-{uuid4().hex}"
-        waits = (
-            f"mkfifo {flag} {flag}.on; echo >{flag}; read -r _ <{flag}.on; rm {flag} {flag}.on\n"
-        )
-
-        def cut() -> None:
-            self.dom0.run(f"until [ -p {flag} ]; do sleep 0.1; done; timeout 60 cat {flag}")
-            self.proxy.cut()
-            self.dom0.run(f"timeout 60 sh -c 'echo >{flag}.on'")
-
-        thread = threading.Thread(target=cut)
-        thread.start()
-        try:
-            return real(shell, f"{waits}{script}", *arguments, **options)
-        finally:
-            thread.join()
-
-
-def step_of(script: str) -> str:
-    """The script's own name stands before the colon of its first comment."""
-    lines = [line[2:] for line in script.splitlines() if line.startswith("# ") and ":" in line]
-    words = [line.partition(":")[0] for line in lines]
-    return next(word for word in reversed(words) if word.isidentifier() and word in ALL)
-
-
-ALL = (*STEPS, "start", "stop", "delete", "discard", "publish", "import", "update", "room")
 
 
 @pytest.fixture
@@ -124,7 +46,7 @@ def cut_lab(
     real = SshShell.run
 
     def at(step: str, moment: str) -> Cutter:
-        cutter = Cutter(proxy, lab.dom0, step, moment)
+        cutter = Cutter(proxy, lab.dom0, scripts_of("ims_xen"), step, moment)
 
         def run(self: SshShell, script: str, *arguments: str, **options: Any) -> Answer:
             return cutter.run(real, self, script, *arguments, **options)
@@ -135,12 +57,11 @@ def cut_lab(
     return at
 
 
-# The others are in make test-full: a step that only looks is done again, whenever it was cut.
-CHANGING = {("create", each) for each in MOMENTS} | {("put", each) for each in MOMENTS}
+# The others are in make test-full, for the time that each takes; in make test the same steps are
+# cut beside a pretended Xen (test_cut_short.py).
 CASES = [
     pytest.param(
-        *(step, moment),
-        marks=() if moment == "at-work" or (step, moment) in CHANGING else pytest.mark.full,
+        *(step, moment), marks=() if (step, moment) == ("create", "at-work") else pytest.mark.full
     )
     for step in STEPS
     for moment in MOMENTS

@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from ims_core.errors import HypervisorError
 from ims_core.models import Interface, State
 from ims_dom0.archive import WHOLE, pack, unpack
+from ims_dom0.counters import disks_in
 from ims_dom0.dom0 import _WORDS, _output
+from ims_dom0.marks import mark_of
+from ims_dom0.networks import Bridges
 from ims_dom0.shell import Answer
+from ims_dom0.xenstore import stored_in
 from ims_xen.domains import domains_of, state_of
-from ims_xen.looking import mark_of
-from ims_xen.metrics import _disks
-from ims_xen.networks import Bridges
-from ims_xen.xenstore import rackspace_keys, stored_in
+from ims_xen.xenstore import rackspace_keys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +76,7 @@ def test_a_name_may_hold_spaces_and_look_like_columns() -> None:
 def test_no_text_of_a_dom0_raises(text: str) -> None:
     domains_of(text)
     state_of(text)
-    _disks(text)
+    disks_in(text)
     stored = stored_in(text)
     stored.receipt()
     stored.addresses(1)
@@ -100,12 +101,12 @@ HEADING = "NAME STATE CPU(sec) MEM(k) MAXMEM(k) VBD_RSECT VBD_WSECT SSID"
 
 def test_disk_counters_belong_to_whole_names() -> None:
     text = f"{HEADING}\n  my vm --b--- 1 2 3 10 20 0\nDomain-0 -----r 1 2 no limit 30 40 0\n"
-    assert _disks(text) == {"my vm": (5120, 10240), "Domain-0": (15360, 20480)}
+    assert disks_in(text) == {"my vm": (5120, 10240), "Domain-0": (15360, 20480)}
 
 
 @pytest.mark.parametrize("text", ["", "NAME STATE", f"{HEADING}\nweb --b--- 1 2 3 n/a n/a 0"])
 def test_counters_that_are_missing_are_not_invented(text: str) -> None:
-    assert _disks(text) == {}
+    assert disks_in(text) == {}
 
 
 def guest(**values: str) -> str:

@@ -103,7 +103,7 @@ def locked(path: Path) -> Iterator[None]:
 def test_every_script_is_named_here() -> None:
     from importlib.resources import files  # noqa: PLC0415
 
-    parts = {"base", "prelude", "put_keys", "remove"}
+    parts = {"base", "networks", "prelude", "put_keys", "remove", "vms"}
     found = {
         each.name.removesuffix(".sh")
         for package in ("ims_dom0.scripts", "ims_xen.scripts")

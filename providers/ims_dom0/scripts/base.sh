@@ -3,6 +3,7 @@ set -eu
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
 umask 077
 dir=$1
+making=$dir/making
 shift
 
 # Ends the script: IMS knows the word, a person reads the sentence.

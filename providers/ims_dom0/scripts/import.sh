@@ -1,6 +1,6 @@
 # import: FOLDER FILE SIZE; the file comes on standard input.
-new=$dir/making/$1
-mkdir -p "$new" "$dir/templates"
+new=$making/$1
+mkdir -p "$new"
 trap 'status=$?; [ "$status" -eq 0 ] || rm -rf "$new"; exit "$status"' EXIT
 lock "$new"
 cp --sparse=always /dev/stdin "$new/$2"

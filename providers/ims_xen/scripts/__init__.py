@@ -11,6 +11,7 @@ __all__ = ["script"]
 
 _HERE = Path(__file__).parent
 _PARTS = {
+    "survey": ("networks",),
     **dict.fromkeys(("start", "resume", "update"), ("put_keys",)),
     **dict.fromkeys(("delete", "delete_template", "discard"), ("remove",)),
 }
@@ -19,5 +20,5 @@ _PARTS = {
 @cache
 def script(name: str) -> str:
     """The text of a script by its file's name."""
-    text = assembled(_HERE, "prelude", *_PARTS.get(name, ()), name)
+    text = assembled(_HERE, "vms", "prelude", *_PARTS.get(name, ()), name)
     return text.replace("@PUT_KEYS@", (_HERE / "put_keys.py").read_text(encoding="utf-8"))

@@ -6,27 +6,9 @@
 #   DIR/templates/NAME/    a template: manifest.json and disk, perhaps kernel and ramdisk
 #   DIR/making/NAME-OP/    either of them before it is whole; moved into its place in one step
 
+pool=$dir/vms
+marked=mark.json
 vm=
-
-# A copy that somebody made of a VM's folder has another name than its mark.
-folder_of() { # UUID
-    grep -lF -- "\"vm\": \"$1\"" "$dir"/vms/*/mark.json 2>/dev/null | while IFS= read -r mark; do
-        folder=${mark%/mark.json}
-        grep -qF -- "\"name\": \"${folder##*/}\"" "$mark" || continue
-        printf '%s\n' "$folder"
-        break
-    done
-}
-
-find_vm() { # UUID; gives $vm, locked, or nothing
-    vm=$(folder_of "$1")
-    [ -z "$vm" ] || lock "$vm" || vm=
-}
-
-need_vm() { # UUID; gives $vm, locked
-    find_vm "$1"
-    [ -n "$vm" ] || refuse vm-not-found "there is no VM $1"
-}
 
 list_domains() { # gives $domains
     domains=$(xl list -v) || refuse no-xl "xl does not answer in this dom0"

@@ -4,14 +4,7 @@ list_domains
 printf '%s\n' "$domains"
 section "$1" names
 [ ! -d "$dir/vms" ] || find "$dir/vms" -mindepth 1 -maxdepth 1 ! -empty -printf '%f\n' 2>/dev/null || :
-section "$1" bridges
-for bridge in /sys/class/net/*/bridge; do
-    [ ! -d "$bridge" ] || (bridge=${bridge%/bridge} && echo "${bridge##*/}")
-done
-section "$1" addresses
-ip -o addr show || :
-section "$1" routes
-{ ip -4 route show default && ip -6 route show default; } || :
+networks "$1"
 section "$1" host
 xl info || :
 section "$1" archive

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ims_core.errors import ConflictError, InvalidError, NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ims_core.models import Interface
 
@@ -22,6 +22,12 @@ class Bridges:
 
     addresses: dict[str, tuple[IPv4Interface | IPv6Interface, ...]]
     gateways: dict[str, tuple[str, ...]]
+
+    @classmethod
+    def surveyed(cls, survey: Mapping[str, bytes]) -> Bridges:
+        """Out of the sections that ``scripts/networks.sh`` printed."""
+        parts = ("bridges", "addresses", "routes")
+        return cls.of(*(survey[part].decode(errors="replace") for part in parts))
 
     @classmethod
     def of(cls, names: str, addresses: str, routes: str) -> Bridges:
@@ -73,6 +79,29 @@ class Bridges:
             addresses=addresses,
             gateways=card.gateways or self._reachable(card.network, addresses),
         )
+
+    def completed(
+        self,
+        cards: Sequence[Interface],
+        default: str,
+        others: Iterable[tuple[str, Sequence[Interface]]],
+    ) -> tuple[Interface, ...]:
+        """Each card as :meth:`complete` returns it, if nobody has their addresses.
+
+        Args:
+            cards: As they were ordered.
+            default: The bridge of cards that name none.
+            others: Names of VMs, each with its cards.
+        """
+        found = tuple(self.complete(card, default) for card in cards)
+        held = {
+            address.partition("/")[0]: name
+            for name, each in others
+            for card in each
+            for address in card.addresses
+        }
+        self.refuse_taken(found, held)
+        return found
 
     def refuse_taken(self, cards: Sequence[Interface], others: Mapping[str, str]) -> None:
         """Refuse addresses that dom0 itself or another VM has.
