@@ -1,7 +1,7 @@
 """Writes what is generated in docs/ from the code: ``make docs``.
 
-``reference.md`` as a whole, and the tables in ``context.md``. A test fails when they are out of
-date.
+``reference.md`` as a whole, and the tables in ``context.md`` and ``providers/ovm.md``. A test fails
+when they are out of date.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from ims_core import errors
 from ims_core.models import Carrier, Context
 from ims_core.registry import LAYOUTS, PROVIDERS, plugins
 from ims_core.units import format_size
+from ims_ovm.wire.table import DEFAULT, USED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "docs" / "reference.md"
 CONTEXT = ROOT / "docs" / "context.md"
+OVM = ROOT / "docs" / "providers" / "ovm.md"
 _BETWEEN = re.compile(r"(?<=do not edit between these lines -->\n).*(?=<!-- end -->)", re.DOTALL)
 SOURCES = ("ims_core", "providers", "bootparams", "cli")
 
@@ -44,8 +46,17 @@ def reference() -> str:
 
 def context() -> str:
     """The page about contexts, with its tables as the code has them."""
-    table = "\n".join(["", *_layouts(), "", *_carriers(), ""])
-    return _BETWEEN.sub(lambda _: f"{table}\n", CONTEXT.read_text(encoding="utf-8"))
+    return _page(CONTEXT, ["", *_layouts(), "", *_carriers(), ""])
+
+
+def ovm() -> str:
+    """The page about Oracle VM, with its table of names as the code has it."""
+    return _page(OVM, ["", *_wire(), ""])
+
+
+def _page(path: Path, lines: list[str]) -> str:
+    text = "\n".join(lines)
+    return _BETWEEN.sub(lambda _: f"{text}\n", path.read_text(encoding="utf-8"))
 
 
 def _layouts() -> Iterator[str]:
@@ -78,6 +89,17 @@ def _limit(limits: CarrierLimits | None) -> str:
     if limits is None:
         return ""
     return f"to {format_size(limits.max_bytes)}{', live' if limits.live else ''}"
+
+
+def _wire() -> Iterator[str]:
+    yield "| our word | operation | |\n|---|---|---|"
+    for operation in DEFAULT.operations.values():
+        yield f"| `{operation.key}` | `{operation.full_name}` | {operation.knowledge} |"
+    yield ""
+    yield "| type | fields that IMS writes or reads | |\n|---|---|---|"
+    for name, fields in USED.items():
+        listed = ", ".join(f"`{field}`" for field in fields)
+        yield f"| `{name}` | {listed} | {DEFAULT.kinds[name].knowledge} |"
 
 
 def _ours(group: str) -> Iterator[Plugin]:
@@ -153,4 +175,5 @@ def _texts(node: ast.expr) -> set[str]:
 if __name__ == "__main__":
     REFERENCE.write_text(reference(), encoding="utf-8")
     CONTEXT.write_text(context(), encoding="utf-8")
-    print(f"wrote {REFERENCE.relative_to(ROOT)} and {CONTEXT.relative_to(ROOT)}")
+    OVM.write_text(ovm(), encoding="utf-8")
+    print(f"wrote {', '.join(str(each.relative_to(ROOT)) for each in (REFERENCE, CONTEXT, OVM))}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 import pytest
 from hypothesis import settings
 
-from tests.labs import LabError, cache, kvm, tiny_guest, xen
+from tests.labs import LabError, cache, kvm, ovm, tiny_guest, xen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from tests.labs.command_line import Lab
     from tests.labs.kvm import KvmLab
+    from tests.labs.ovm import OvmLab
     from tests.labs.xen import Machine as XenMachine
 
 T = TypeVar("T")
@@ -90,6 +91,13 @@ def kvm_lab() -> Iterator[KvmLab]:
 def xen_lab() -> Iterator[XenMachine]:
     """A running dom0, which root may enter over SSH."""
     with running("Xen lab", xen, "xen-tests") as lab:
+        yield lab
+
+
+@pytest.fixture(scope="session")
+def ovm_lab(xen_lab: XenMachine) -> Iterator[OvmLab]:
+    """A simulated Oracle VM Manager that acts in the Xen lab's dom0."""
+    with running("OVM lab", ovm, "ovm-tests") as lab:
         yield lab
 
 

@@ -1,0 +1,1 @@
+"""The Manager's web services: what they are called, and one call of them."""
