@@ -36,7 +36,7 @@ def test_a_guest_goes_on_as_the_same_boot_with_what_it_had(lab: Lab) -> None:
     assert suspended.returncode == 0, suspended.stderr
     assert virsh("domstate", "nap01").strip() == "shut off"
     assert lab.listed()[0]["state"] == "suspended"
-    assert lab.ims.metrics() == []
+    assert "nap01" not in {each.name for each in lab.ims.metrics()}
     # It has its address in memory, so nobody else may be given it, and the network keeps it.
     pending = lab.ims.set_addresses("nap01", [OTHER])
     assert pending.pending == (f"{OTHER}/24",)

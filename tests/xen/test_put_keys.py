@@ -51,7 +51,7 @@ def test_keys_stand_below_vm_data(store: Xenstored) -> None:
     answer = put(store, {"ims/nonce": "n1", "ims/empty": "", "hostname": "büro"})
     assert (answer.returncode, answer.stdout, answer.stderr) == (0, "", "")
     assert store.below(BASE) == {"ims/nonce": "n1", "ims/empty": "", "hostname": "büro"}
-    assert not store.open
+    assert not store.left_open()
 
 
 @pytest.mark.parametrize("vm", [None, "/vm/99999999-2222-3333-4444-555555555555"])
@@ -61,7 +61,7 @@ def test_the_domain_of_another_vm_is_told_nothing(store: Xenstored, vm: str | No
     assert answer.returncode == 1
     assert "refused the context" in answer.stderr
     assert not store.below(BASE)
-    assert not store.open
+    assert not store.left_open()
 
 
 def test_what_stood_there_before_is_replaced_as_a_whole(store: Xenstored) -> None:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
 
+LINK_SECONDS = 10.0
+"""Until a link whose client has ended is known to be closed."""
+
 _HEADER = struct.Struct("=4I")  # type, req_id, tx_id, len
 _PAYLOAD_MAX = 4096
 _PATH_MAX = 3072
@@ -60,6 +63,7 @@ class Xenstored:
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(self.path))
         self._listener.listen()
+        self._links: list[threading.Thread] = []
         threading.Thread(target=self._accept, daemon=True).start()
         return self
 
@@ -74,13 +78,22 @@ class Xenstored:
         found = {key: value for key, value in self.tree.items() if key.startswith(begin)}
         return {key.removeprefix(begin): value for key, value in found.items()}
 
+    def left_open(self) -> set[int]:
+        """Transactions that outlived the clients, all of which must have ended."""
+        for link in self._links:
+            link.join(LINK_SECONDS)
+            assert not link.is_alive(), "a client is still connected"
+        return set(self.open)
+
     def _accept(self) -> None:
         while True:
             try:
                 link, _ = self._listener.accept()
             except OSError:
                 return
-            threading.Thread(target=self._serve, args=(link,), daemon=True).start()
+            thread = threading.Thread(target=self._serve, args=(link,), daemon=True)
+            self._links.append(thread)
+            thread.start()
 
     def _serve(self, link: socket.socket) -> None:
         begun: set[int] = set()
