@@ -55,6 +55,9 @@ _DENIED = (
     libvirt.VIR_ERR_OPERATION_DENIED,
 )
 _BUSY = (libvirt.VIR_ERR_RESOURCE_BUSY, libvirt.VIR_ERR_OPERATION_TIMEOUT)
+# The guest closed its drive before the new CD was in, as Linux does for whoever opens it: libvirt
+# opens the tray and puts the CD in by two commands, and the next try repeats both.
+_CLOSED = "tray of the device is not open"
 _LOST = ("keepalive", "client socket is closed", "failed to connect", "cannot recv data")
 _FULL = ("no space left", "disk quota")
 
@@ -171,8 +174,8 @@ def _translate(subject: str, error: libvirt.libvirtError) -> ImsError:
         return UnavailableError(
             message, hint="start it: `systemctl start libvirtd` (or virtqemud) on its host"
         )
-    if code in _BUSY:
-        return BusyError(message, hint="another request for the same VM is at work; try again")
+    if code in _BUSY or _CLOSED in lower:
+        return BusyError(message, hint="something else is at work on the same VM; try again")
     if any(words in lower for words in _FULL):
         return CapacityError(message, code="pool-full", hint="free space in the storage pool")
     return _REFUSALS.get(code, _default)(message)

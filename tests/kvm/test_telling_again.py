@@ -93,6 +93,15 @@ def test_a_running_guest_is_told_again_within_ten_seconds(lab: Lab) -> None:
     assert sum("told01" in volume for volume in lab.leftovers()["volumes"]) == 4
 
 
+def test_a_guest_whose_drive_closes_again_and_again_is_told(lab: Lab) -> None:
+    lab.ims.create_vm("busy01", memory=MEMORY, wait="ready", timeout=BOOT_SECONDS)
+    # Whoever opens a drive whose door is open has Linux close it, maybe before its new CD is in.
+    lab.run_in_guest("busy01", "(while :; do : </dev/sr0; done) >/dev/null 2>&1 & true")
+    for value in ("db", "cache"):
+        done = lab.cli("update-context", "busy01", "--set", f"role={value}")
+        assert done.returncode == 0, done.stderr
+
+
 def test_a_disk_tells_at_the_next_start(lab: Lab) -> None:
     lab.ims.create_vm(
         "later01", memory=MEMORY, carrier="fat-disk", wait="ready", timeout=BOOT_SECONDS
