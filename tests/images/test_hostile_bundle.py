@@ -255,6 +255,20 @@ def test_all_members_together_have_a_limit(path: Path) -> None:
         (gzip.compress(GOOD + END)[:-8] + bytes(8), "image-corrupt"),
         (gzip.compress(GOOD + END)[:-4] + bytes(4), "image-corrupt"),
     ],
+    ids=[
+        "no-end",
+        "half-an-end",
+        "a-member-after-half-an-end",
+        "a-member-after-the-end",
+        "a-byte-after-the-end",
+        "too-many-blocks-after-the-end",
+        "another-archive-after-it",
+        "split-in-two-files",
+        "a-zero-after-the-file",
+        "junk-after-the-file",
+        "wrong-sum-and-size",
+        "wrong-size",
+    ],
 )
 def test_it_ends_where_every_program_sees_its_end(path: Path, packed: bytes, code: str) -> None:
     assert refused(path, packed).code == code
