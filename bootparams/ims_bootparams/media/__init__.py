@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ims_bootparams.media.existing import ExistingImage, describe, put_files
+from ims_bootparams.media.existing import put_files
 from ims_bootparams.media.ext2 import build_ext2
 from ims_bootparams.media.fat import build_fat
 from ims_bootparams.media.iso import build_iso
@@ -13,7 +13,7 @@ from ims_core.models import Carrier
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ExistingImage", "build", "describe", "put_files"]
+__all__ = ["build", "put_files"]
 
 _BUILDERS = {
     Carrier.ISO: build_iso,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ims_bootparams.digest import check_media_name
@@ -18,32 +17,9 @@ if TYPE_CHECKING:
 
     from ims_bootparams.media.volume import Node, Volume
 
-__all__ = ["ExistingImage", "describe", "put_files", "read_file"]
+__all__ = ["put_files", "read_file"]
 
 _MOST_BYTES = 64 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class ExistingImage:
-    """What an image is.
-
-    Attributes:
-        type: ``vfat``, ``ext2``, or ``ext3`` for ext2 with a journal, as blkid names it.
-        label: Empty if there is none.
-    """
-
-    type: str
-    label: str
-
-
-def describe(image: bytes) -> ExistingImage:
-    """What an image is into which files can be put.
-
-    Raises:
-        UnsupportedError: No files can be put into it (``image-not-replaceable``).
-    """
-    volume = _opened(image)
-    return ExistingImage(volume.type, volume.label)
 
 
 def read_file(image: bytes, name: str) -> bytes | None:

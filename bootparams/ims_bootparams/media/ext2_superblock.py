@@ -26,7 +26,7 @@ _MOST_LOG_BLOCK = 2  # 4 KiB, as a power of two of 1024
 _COMPATIBLE = 0x01 | 0x04 | 0x08 | 0x10 | 0x20
 _INCOMPATIBLE = 0x02  # file types in directories
 _READ_ONLY = 0x01 | 0x02  # few superblock copies, files above 2 GiB
-_JOURNAL, _RECOVER, _FEW_COPIES = 0x04, 0x04, 0x01  # one of each kind
+_RECOVER, _FEW_COPIES = 0x04, 0x01  # of the incompatible ones, and of those for readers
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,6 @@ class Shape:
     """The numbers of the superblock.
 
     Attributes:
-        type: As blkid names it, ``ext2`` or ``ext3``.
         block: Bytes of a block.
         first: The first block of the first group.
         end: The number of blocks, those before the first group too.
@@ -45,10 +44,8 @@ class Shape:
         first_inode: The first one which is not reserved.
         few_copies: Whether only some groups have copies of the superblock.
         has_file_types: Whether directory entries have them.
-        label: Empty if there is none.
     """
 
-    type: str
     block: int
     first: int
     end: int
@@ -59,7 +56,6 @@ class Shape:
     first_inode: int
     few_copies: bool
     has_file_types: bool
-    label: str
 
 
 def looks_like_ext2(image: bytes) -> bool:
@@ -82,7 +78,6 @@ def read_shape(image: bytes) -> Shape:
         raise refused("its blocks are larger than 4 KiB")
     first, end, group_blocks = (_field(image, "<I", at) for at in (20, 4, 32))
     shape = Shape(
-        type="ext3" if _field(image, "<I", 92) & _JOURNAL else "ext2",
         block=1024 << log_block,
         first=first,
         end=end,
@@ -93,7 +88,6 @@ def read_shape(image: bytes) -> Shape:
         first_inode=_field(image, "<I", 84),
         few_copies=bool(_field(image, "<I", 100) & _FEW_COPIES),
         has_file_types=bool(_field(image, "<I", 96)),
-        label=image[SUPERBLOCK + 120 :][:16].partition(b"\0")[0].decode("utf-8", "replace"),
     )
     most = 8 * shape.block  # what a bitmap, which is one block, tells of
     if (

@@ -43,7 +43,6 @@ class Ext2Volume(Volume):
         super().__init__()
         self._image = Ext2Image(image)
         self._shape = self._image.shape
-        self.type, self.label = self._shape.type, self._shape.label
         self._image.check()
         self.root = Node(place=ROOT, is_directory=True)
         self._free_blocks, self._free_inodes = self._image.free_blocks(), self._image.free_inodes()

@@ -19,8 +19,6 @@ _SECTORS = (512, 1024, 2048, 4096)  # bytes
 _CLUSTERS = (1, 2, 4, 8, 16, 32, 64, 128)  # sectors
 _FLOPPY, _LEAST_MEDIA = 0xF0, 0xF8
 _MOST_FAT12, _MOST_FAT16 = 4084, 65524  # clusters
-_SIGNATURE = 0x29  # before a serial number and label
-_NO_LABEL = b"NO NAME    "
 _DIRTY = 0x01  # Linux sets it in a reserved byte while the file system is mounted
 
 
@@ -35,7 +33,6 @@ class Shape:
         data: Where the first cluster begins, whose number is 2.
         cluster: Bytes of a cluster.
         clusters: How many there are.
-        label: Empty if there is none here; the root directory may have another.
     """
 
     bits: int
@@ -44,7 +41,6 @@ class Shape:
     data: int
     cluster: int
     clusters: int
-    label: str
 
 
 def looks_like_fat(image: bytes) -> bool:
@@ -87,7 +83,6 @@ def read_shape(image: bytes) -> Shape:
         raise damaged("its allocation table is too small")
     if image[37] & _DIRTY:
         raise refused("it was not unmounted")
-    label = image[43:54] if image[38] == _SIGNATURE else _NO_LABEL
     return Shape(
         bits=bits,
         tables=range(reserved * sector, root, table * sector),
@@ -95,5 +90,4 @@ def read_shape(image: bytes) -> Shape:
         data=data,
         cluster=cluster * sector,
         clusters=clusters,
-        label="" if label == _NO_LABEL else label.decode("ascii", "replace").rstrip(),
     )

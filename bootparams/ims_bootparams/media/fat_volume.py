@@ -40,8 +40,6 @@ _CLEAN = 0xC000  # in entry 1 on FAT16: unmounted, and no errors
 class FatVolume(Volume):
     """An opened FAT file system."""
 
-    type = "vfat"
-
     def __init__(self, image: bytes) -> None:
         """Read all directories, and account for every cluster.
 
@@ -53,7 +51,6 @@ class FatVolume(Volume):
         self._shape = read_shape(image)
         self._mask = (1 << self._shape.bits) - 1
         self._table = self._read_table()
-        self.label = self._shape.label
         self.root = Node(place=0, is_directory=True)
         self._free = self._read_tree()
         self._stamp = timestamp()
@@ -111,7 +108,6 @@ class FatVolume(Volume):
                 if directory is not self.root or directory.head:
                     raise damaged("it has more than one label")
                 directory.head = (entry.record,)
-                self.label = entry.record[-ENTRY:][:11].decode("ascii", "replace").rstrip()
                 continue
             child = Node(
                 place=entry.first,

@@ -106,13 +106,9 @@ class Volume(ABC):
     """An opened file system.
 
     Attributes:
-        type: As blkid names it.
-        label: Empty if there is none.
         root: Its root directory.
     """
 
-    type: str
-    label: str
     root: Node
 
     def __init__(self) -> None:
