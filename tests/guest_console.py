@@ -29,7 +29,7 @@ class Attached:
 
     def __init__(self, ims: Ims, name: str) -> None:
         self._console = ims.open_console(name)
-        self._seen = ""
+        self._seen = b""  # a character may come in two pieces
 
     def __enter__(self) -> Self:
         return self
@@ -45,12 +45,12 @@ class Attached:
         self.until("IMS-HERE", asking="\necho IMS-''HERE\n")
 
     def until(self, marker: str, *, asking: str = "") -> str:
-        deadline, part = time.monotonic() + 60, ""
+        deadline, part = time.monotonic() + 60, b""
         while time.monotonic() < deadline:
-            if marker in self._seen:
-                return self._seen.replace("\r", "")
+            if marker.encode() in self._seen:
+                return self._seen.decode(errors="replace").replace("\r", "")
             if asking and not part:  # and again only when all is quiet
                 self.send(asking)
-            part = self._console.read(1.0).decode(errors="replace")
+            part = self._console.read(1.0)
             self._seen += part
         raise AssertionError(f"{marker!r} did not appear: {self._seen[-2000:]!r}")

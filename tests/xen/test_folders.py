@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,11 +14,13 @@ from ims_xen.config import vm_config
 from tests.conftest import unavailable
 from tests.dom0.libxlu import Libxlu
 from tests.labs import LabError
-from tests.xen.pretended import PretendedXen, mark
+from tests.xen.pretended import PretendedShell, PretendedXen, mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from ims_dom0.shell import Answer
 
 KEYS = ("name", "uuid", "type", "memory", "vcpus", "disk", "vif", "kernel", "ramdisk", "cmdline")
 
@@ -104,3 +106,23 @@ def test_xl_reads_the_vm_cfg_as_it_is_meant(
 def test_a_mark_names_its_folder(xen: PretendedXen) -> None:
     spec = xen.created()
     assert json.loads((xen.vm() / "mark.json").read_text())["name"] == spec.name
+
+
+def test_a_look_is_one_script_however_many_there_are(
+    xen: PretendedXen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripts, run = [], PretendedShell.run
+
+    def counted(self: PretendedShell, script: str, *arguments: str, **options: Any) -> Answer:
+        scripts.append(script)
+        return run(self, script, *arguments, **options)
+
+    xen.started("one")
+    for number in range(4):
+        xen.created(f"idle-{number}")
+        xen.started(f"busy-{number}")
+    monkeypatch.setattr(PretendedShell, "run", counted)
+    assert len(xen.provider.inspect(evidence=True)) == 9
+    assert len(scripts) == 1
+    assert len(xen.provider.metrics()) == 5
+    assert len(scripts) == 2

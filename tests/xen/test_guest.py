@@ -32,7 +32,6 @@ def test_a_guest_keeps_what_it_was_told_through_its_whole_life(lab: Lab) -> None
     metrics_move(lab)
     suspended_and_resumed(lab)
     rebooted_from_inside(lab)
-    rebooted_by_xl(lab)
     rebooted_by_ims(lab)
     lab.json("stop-vm", "web01", "--timeout", "120")
     assert "web01" not in lab.domains()
@@ -124,19 +123,22 @@ def rebooted_from_inside(lab: Lab) -> None:
     answered_as(lab, lab.domains()["web01"], told)
 
 
-def rebooted_by_xl(lab: Lab) -> None:
-    told, before = lab.json("show-vm", "web01"), lab.domains()["web01"]
-    lab.dom0.run("xl reboot web01")
-    lab.until("a new domain", lambda: lab.domains().get("web01", before) != before)
-    answered_as(lab, lab.domains()["web01"], told)
-
-
 def rebooted_by_ims(lab: Lab) -> None:
     told, before = lab.json("show-vm", "web01"), lab.domains()["web01"]
     again = lab.json("reboot-vm", "web01", "--wait", "ready", "--timeout", "400")
     assert lab.domains()["web01"] != before
     assert again["receipt"]["ready"]
     assert again["context_digest"] == told["context_digest"]
+
+
+@pytest.mark.full  # what Xen does is the same as when the guest asks for it
+def test_a_guest_rebooted_by_xl_keeps_what_it_was_told(lab: Lab) -> None:
+    lab.json("create-vm", "web01", *NEW, "--set", "color=red")
+    told, before = lab.json("show-vm", "web01"), lab.domains()["web01"]
+    lab.dom0.run("xl reboot web01")
+    lab.until("a new domain", lambda: lab.domains().get("web01", before) != before)
+    answered_as(lab, lab.domains()["web01"], told)
+    lab.json("delete-vm", "web01")
 
 
 def told_addresses(vm: dict[str, Any]) -> list[str]:
@@ -170,6 +172,7 @@ def test_a_cd_tells_a_guest_that_reads_no_xenstore(lab: Lab) -> None:
     lab.json("delete-vm", "web-cd")
 
 
+@pytest.mark.full  # pygrub and a disk tell the guests of tests/ovm in `make test`
 def test_a_disk_tells_a_guest_that_pygrub_boots_from_its_own_qcow2_image(
     lab: Lab, tiny_image: Path
 ) -> None:

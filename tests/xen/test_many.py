@@ -15,13 +15,10 @@ if TYPE_CHECKING:
     from ims_dom0.shell import Answer
     from tests.xen.conftest import Lab
 
-pytestmark = pytest.mark.lab_xen
-
 # Each start takes a quarter of a minute under emulation.
-SIZES = [
-    pytest.param(3, 6, id="few"),
-    pytest.param(8, 20, id="many", marks=pytest.mark.full),
-]
+pytestmark = [pytest.mark.lab_xen, pytest.mark.full]
+
+SIZES = [pytest.param(3, 6, id="few"), pytest.param(8, 20, id="many")]
 NEW = ("--memory", MEMORY, "--quiet", "--timeout", "850")
 
 
