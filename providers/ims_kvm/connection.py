@@ -10,6 +10,7 @@ that outlives a provider.
 from __future__ import annotations
 
 import os
+import re
 import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -55,9 +56,10 @@ _DENIED = (
     libvirt.VIR_ERR_OPERATION_DENIED,
 )
 _BUSY = (libvirt.VIR_ERR_RESOURCE_BUSY, libvirt.VIR_ERR_OPERATION_TIMEOUT)
-# The guest closed its drive before the new CD was in, as Linux does for whoever opens it: libvirt
-# opens the tray and puts the CD in by two commands, and the next try repeats both.
-_CLOSED = "tray of the device is not open"
+# The guest closed its drive before the old CD was out or the new one in, as Linux does for whoever
+# opens it: libvirt sends a command for each step, and the next try repeats them all. QEMU says "the
+# device" of an empty drive, and names it otherwise.
+_CLOSED = re.compile(r"tray of (?:the device|device '[^']*') is not open")
 _LOST = ("keepalive", "client socket is closed", "failed to connect", "cannot recv data")
 _FULL = ("no space left", "disk quota")
 
@@ -174,7 +176,7 @@ def _translate(subject: str, error: libvirt.libvirtError) -> ImsError:
         return UnavailableError(
             message, hint="start it: `systemctl start libvirtd` (or virtqemud) on its host"
         )
-    if code in _BUSY or _CLOSED in lower:
+    if code in _BUSY or _CLOSED.search(lower):
         return BusyError(message, hint="something else is at work on the same VM; try again")
     if any(words in lower for words in _FULL):
         return CapacityError(message, code="pool-full", hint="free space in the storage pool")
