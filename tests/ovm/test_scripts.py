@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 from contextlib import contextmanager
 from importlib.resources import files
@@ -22,6 +21,7 @@ from ims_ovm import looking
 from ims_ovm.scripts import script
 from tests.ovm.provided import delivery_of
 from tests.ovm.world import World
+from tests.shellcheck import shellcheck
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -59,17 +59,8 @@ def test_every_script_is_called_and_every_call_has_its_script() -> None:
 
 @pytest.mark.parametrize("name", sorted(called()))
 def test_a_script_is_clean_to_shellcheck(name: str) -> None:
-    if shutil.which("shellcheck") is None:
-        pytest.skip("shellcheck is not installed")
     # SC2034, SC2120: parts of the prelude that this script does not use; SC2154: in a trap.
-    answer = subprocess.run(
-        ["shellcheck", "--shell=sh", "--severity=warning", "--exclude=SC2034,SC2120,SC2154", "-"],
-        input=script(name),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert answer.stdout == ""
+    assert shellcheck(script(name), "SC2034,SC2120,SC2154") == ""
 
 
 def test_no_script_uses_what_came_after_oracle_vm_2() -> None:
