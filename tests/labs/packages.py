@@ -64,6 +64,7 @@ PACKAGES: dict[str, tuple[str, ...]] = {
         "qemu-system-x86",
     ),
     "xen": (*GUEST, "debootstrap", "openssh-client", "qemu-system-x86"),
+    "virtualbox": (*GUEST, "debootstrap", "openssh-client", "qemu-system-x86"),
 }
 
 

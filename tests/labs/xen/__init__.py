@@ -6,10 +6,10 @@ it, dom0 and its guests on Xen. dom0 takes root with the lab's own key over SSH.
 
 from __future__ import annotations
 
-from tests.labs import cache, packages
-from tests.labs.xen import machine
+from tests.labs import cache, machine, packages
+from tests.labs.machine import Machine
 from tests.labs.xen.dom0 import ADDRESS, BRIDGE
-from tests.labs.xen.machine import Machine
+from tests.labs.xen.machine import LAB, boot
 
 __all__ = ["ADDRESS", "BRIDGE", "Machine", "lab", "start", "status", "stop"]
 
@@ -17,22 +17,22 @@ __all__ = ["ADDRESS", "BRIDGE", "Machine", "lab", "start", "status", "stop"]
 def start() -> Machine:
     """Start the lab unless it runs, and return how to reach it."""
     with cache.lock("xen-lab"):
-        running = machine.remembered()
+        running = machine.remembered(LAB)
         if running is not None:
             return running
         packages.require("xen")
-        return machine.boot()
+        return boot()
 
 
 def lab() -> Machine | None:
     """Return the running lab, or ``None``; changes nothing."""
-    return machine.remembered()
+    return machine.remembered(LAB)
 
 
 def stop(*, force: bool = False) -> list[str]:
     """End the lab with every guest in it, if it runs: forced or not, as all in it is its own."""
     with cache.lock("xen-lab"):
-        running = machine.remembered()
+        running = machine.remembered(LAB)
         if running is None:
             return []
         machine.shut_off(running)
@@ -41,14 +41,4 @@ def stop(*, force: bool = False) -> list[str]:
 
 def status() -> str:
     """Describe the lab in lines of ``word: value``; changes nothing."""
-    running = lab()
-    if running is None:
-        return "state: stopped\nhint: python3 -m tests.labs.xen start"
-    return "\n".join(
-        [
-            "state: running",
-            f"pid: {running.process.pid}",
-            f"port: {running.port}",
-            f"ssh: {' '.join(running.ssh)}",
-        ]
-    )
+    return machine.status(lab(), "python3 -m tests.labs.xen start")

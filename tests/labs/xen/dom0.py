@@ -9,7 +9,7 @@ import gzip
 import os
 from pathlib import Path
 
-from tests.labs import LabUnavailableError, cache, debian, packages
+from tests.labs import LabUnavailableError, cache, debian, machine, packages
 from tests.labs.commands import progress, run
 
 __all__ = ["ADDRESS", "BRIDGE", "build"]
@@ -58,7 +58,6 @@ printf '%s\\n' xen-blkback xen-netback xen-gntdev xen-evtchn loop >/etc/modules
 echo '/dev/sda / ext4 defaults,noatime 0 0' >/etc/fstab
 echo 'XENCONSOLED_ARGS=--log=guest' >>/etc/default/xen # what guests print is kept
 mkdir -p /var/log/xen/console
-mkdir -p -m 700 /root/.ssh
 systemctl enable ssh networking
 # Nobody looks at them here, and each costs a second of the boot.
 systemctl mask xendomains.service getty@tty1.service systemd-timesyncd.service
@@ -69,7 +68,7 @@ _ROOT_SIZE = "4G"
 def build() -> Path:
     """Return a directory with what boots a dom0, and with the keys to it.
 
-    ``dom0.qcow2`` (do not write to it), ``xen``, ``vmlinuz``, ``initrd``; ``id`` is the private key
+    ``disk.qcow2`` (do not write to it), ``xen``, ``vmlinuz``, ``initrd``; ``id`` is the private key
     that root's account takes, ``host.pub`` the line of the server's own key.
     """
     packages.require("xen")
@@ -84,21 +83,11 @@ def _build(work: Path) -> None:
     progress("Xen lab: installing a dom0, which takes some minutes")
     debian.install(tree, _PACKAGES, _MODULES, _SETTLE)
     progress("Xen lab: building its disk")
-    _give_keys(work, tree)
+    machine.give_keys(work, tree, "dom0")
     hypervisor = debian.newest(tree / "boot", "xen-*.gz")
     (work / "xen").write_bytes(gzip.decompress(hypervisor.read_bytes()))
     for name, pattern in (("vmlinuz", "vmlinuz-*"), ("initrd", "initrd.img-*")):
         debian.newest(tree / "boot", pattern).rename(work / name)
     run("mke2fs", "-q", "-t", "ext4", "-d", tree, raw, _ROOT_SIZE)
-    run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, work / "dom0.qcow2")
+    run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, work / machine.DISK)
     run("rm", "-rf", tree, raw)
-
-
-def _give_keys(work: Path, tree: Path) -> None:
-    make = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "")
-    run(*make, "-C", "ims-lab", "-f", work / "id")
-    (tree / "root/.ssh/authorized_keys").write_bytes((work / "id.pub").read_bytes())
-    run(*make, "-C", "dom0", "-f", tree / "etc/ssh/ssh_host_ed25519_key")
-    (work / "host.pub").write_bytes((tree / "etc/ssh/ssh_host_ed25519_key.pub").read_bytes())
-    (tree / "etc/hostname").write_text("dom0\n")
-    (tree / "etc/hosts").write_text("127.0.0.1 localhost\n127.0.1.1 dom0\n")
