@@ -1,1 +1,1 @@
-"""What providers share that drive a Xen dom0: a shell in it, files in it, and vm.cfg."""
+"""What providers share that drive a Xen dom0: its scripts, its bridges and xenstore, and vm.cfg."""

@@ -1,217 +1,50 @@
-"""A dom0 that a provider's scripts run in: calls by name, and refusals as our errors.
-
-A script ends with status 65 and a line ``ims-refusal WORD SENTENCE`` on standard error when it
-refuses for a reason that it knows; everything else is the hypervisor's own failure.
-"""
+"""A dom0 that a provider's scripts run in."""
 
 from __future__ import annotations
 
-import re
-from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from secrets import token_hex
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, ClassVar
 
-from ims_core.errors import (
-    BusyError,
-    CapacityError,
-    ConflictError,
-    DeadlineError,
-    HypervisorError,
-    ImsError,
-    InvalidError,
-    NotFoundError,
-    UnavailableError,
-)
-from ims_dom0.patience import Clock, no_answer
-from ims_dom0.shell import Answer
+from ims_core.errors import CapacityError, ConflictError, ImsError, InvalidError, UnavailableError
+from ims_shell.host import CALL_SECONDS, LAST_LINES, MAKING_SECONDS, ScriptHost
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from ims_core.spi import ConsoleStream, Progress
-    from ims_dom0.shell import Shell
+    from ims_shell.shell import Answer
 
 __all__ = ["CALL_SECONDS", "MAKING_SECONDS", "Dom0"]
 
-CALL_SECONDS = 60.0
-"""For what only looks or changes little."""
-MAKING_SECONDS = 900.0
-"""For what copies a disk or a VM's memory."""
-_IDLE_SECONDS = 60.0
-
-_ATTACHED = b"attached\n"
-_REFUSED = 65
-_REFUSAL = re.compile(r"^ims-refusal ([a-z0-9-]+) (.*)$", re.MULTILINE)
-_LAST_LINES = 6
-_MUCH = 64 << 10
+_NO_MEMORY = ("failed to free memory", "not enough memory", "not enough free memory")
 
 
 @dataclass(frozen=True, slots=True)
-class Dom0:
-    """A shell in a dom0, the directory in it that is ours, and the scripts for both.
+class Dom0(ScriptHost):
+    """A machine with Xen."""
 
-    Attributes:
-        shell: Runs the scripts.
-        directory: Every script's first argument.
-        script: The text of a script by its name.
-    """
+    WHAT: ClassVar[str] = "dom0"
+    WORDS: ClassVar[Mapping[str, tuple[type[ImsError], str]]] = {
+        **ScriptHost.WORDS,
+        "memory-stale": (ConflictError, "`ims stop-vm --force` gives the saved memory up"),
+        "uuid-taken": (ConflictError, "`xl list -v` in the dom0 shows which; it is not ours"),
+        "no-xl": (UnavailableError, "is it booted as a Xen dom0, with xen-utils and as root?"),
+    }
 
-    shell: Shell
-    directory: str
-    script: Callable[[str], str]
-
-    def call(
-        self,
-        name: str,
-        *arguments: str,
-        stdin: bytes = b"",
-        timeout: float = CALL_SECONDS,
-        subject: str,
-    ) -> bytes:
-        """Run a script and return what it printed.
-
-        Args:
-            name: Of the script.
-            arguments: Its arguments after the directory.
-            stdin: What it reads.
-            timeout: Seconds.
-            subject: What it is about, for an error's text.
-
-        Raises:
-            ImsError: It refused, failed, or did not answer.
-        """
-        return _output(
-            self.shell.run(
-                self.script(name), self.directory, *arguments, stdin=stdin, timeout=timeout
-            ),
-            subject,
-        )
-
-    def ask(
-        self, name: str, *arguments: str, subject: str, timeout: float = CALL_SECONDS
-    ) -> dict[str, bytes]:
-        """Run a script that prints sections, and return each by its name; raises as :meth:`call`.
-
-        A boundary that nobody can know beforehand keeps them apart, whatever they hold.
-        """
-        boundary = f"--{token_hex(16)}"
-        output = self.call(name, boundary, *arguments, subject=subject, timeout=timeout)
-        parts = output.split(f"{boundary} ".encode())[1:]
-        split = (part.partition(b"\n") for part in parts)
-        return {name.decode(errors="replace"): content for name, _, content in split}
-
-    def send(
-        self,
-        name: str,
-        *arguments: str,
-        source: BinaryIO,
-        size: int,
-        progress: Progress,
-        subject: str,
-    ) -> None:
-        """Run a script that reads a file of ``size`` bytes; raises as :meth:`call`."""
-        answer = self.shell.send(
-            self.script(name),
-            self.directory,
-            *arguments,
-            source=source,
-            size=size,
-            progress=progress,
-            idle=_IDLE_SECONDS,
-        )
-        _output(answer, subject)
-
-    def attach(self, name: str, *arguments: str, subject: str) -> ConsoleStream:
-        """Run a script that somebody then talks to; raises as :meth:`call`.
-
-        When it is ready it prints the line ``attached``, and it goes on when it has read one: so
-        nothing of what follows can be taken for its own words, nor the other way round.
-        """
-        stream = self.shell.attach(
-            self.script(name), self.directory, *arguments, timeout=CALL_SECONDS
-        )
-        with ExitStack() as held:
-            held.callback(stream.close)
-            told = self._told(stream)
-            if told != _ATTACHED:
-                raise _error(subject, Answer(_REFUSED, b"", told.decode(errors="replace")))
-            stream.write(b"\n")
-            held.pop_all()
-        return stream
-
-    def _told(self, stream: ConsoleStream) -> bytes:
-        """What a script on a terminal says before it waits, or to its end."""
-        clock = Clock(CALL_SECONDS)
-        told = b""
-        with suppress(EOFError):
-            while told != _ATTACHED and len(told) < _MUCH:
-                if clock.over:
-                    raise no_answer(self.shell.endpoint)
-                told += stream.read(clock.left)
-        return told
-
-
-def _output(answer: Answer, subject: str) -> bytes:
-    if answer.status == 0:
-        return answer.output
-    raise _error(subject, answer)
-
-
-def _error(subject: str, answer: Answer) -> ImsError:
-    if answer.status == _REFUSED and (refusal := _REFUSAL.search(answer.errors)):
-        return _refusal(subject, *refusal.groups())
-    return _failure(subject, answer)
-
-
-def _refusal(subject: str, word: str, sentence: str) -> ImsError:
-    cls, hint = _WORDS.get(word, (HypervisorError, ""))
-    code = "" if word in ("busy", "deadline") else word
-    return cls(f"{subject}: {sentence}", hint=hint, code=code)
-
-
-def _failure(subject: str, answer: Answer) -> ImsError:
-    lines = [line for line in answer.errors.splitlines() if line.strip()]
-    lower = answer.errors.lower()
-    if "no space left" in lower or "disk quota" in lower:
-        return CapacityError(
-            f"{subject}: no space left in the dom0", code="pool-full", hint="free space there"
-        )
-    if any(words in lower for words in _NO_MEMORY):
-        return CapacityError(
-            f"{subject}: the dom0 has no memory left for it",
-            code="host-full",
-            hint="stop a VM there, or order less --memory",
-            details=tuple(lines[-_LAST_LINES:]),
-        )
-    if "segment kernel too large" in lower or "segment ramdisk too large" in lower:
-        return InvalidError(
-            f"{subject}: its memory is too small for its kernel and ramdisk",
-            hint="order more --memory; a template's --min-memory refuses such an order at once",
-            details=tuple(lines[-_LAST_LINES:]),
-        )
-    # libxl tells the cause first, and then what it could not undo.
-    first = next((line for line in lines if "error" in line.lower()), "")
-    told = first or (lines[-1] if lines else f"exit status {answer.status}")
-    return HypervisorError(f"{subject}: {told.strip()}", details=tuple(lines[-_LAST_LINES:]))
-
-
-_NO_MEMORY = ("failed to free memory", "not enough memory", "not enough free memory")
-_WORDS: Mapping[str, tuple[type[ImsError], str]] = {
-    "busy": (BusyError, "another request for the same thing is at work; try again"),
-    "console-in-use": (ConflictError, "somebody else is attached to it; two would share the keys"),
-    "deadline": (DeadlineError, "give it more time, or take its power away with --force"),
-    "memory-stale": (ConflictError, "`ims stop-vm --force` gives the saved memory up"),
-    "pool-full": (CapacityError, "free space in the dom0"),
-    "uuid-taken": (ConflictError, "`xl list -v` in the dom0 shows which; it is not ours"),
-    "no-xl": (UnavailableError, "is it booted as a Xen dom0, with xen-utils and as root?"),
-    "template-exists": (ConflictError, "choose another name, or delete that template"),
-    "template-in-use": (ConflictError, "delete the VMs that were made from it first"),
-    "template-not-found": (NotFoundError, "`ims list-templates` shows those that are there"),
-    "vm-exists": (ConflictError, "choose another name; `ims list-vms --all` shows whose it is"),
-    "vm-not-found": (NotFoundError, ""),
-    "vm-not-running": (ConflictError, "`ims start-vm` starts it"),
-    "vm-not-suspended": (ConflictError, ""),
-    "vm-running": (ConflictError, "`ims stop-vm` first"),
-    "vm-suspended": (ConflictError, "`ims resume-vm` wakes it; stop it by --force to give that up"),
-}
+    def failure(self, subject: str, answer: Answer) -> ImsError:
+        """Xen's own words, where it has any."""
+        lines = tuple(line for line in answer.errors.splitlines() if line.strip())[-LAST_LINES:]
+        lower = answer.errors.lower()
+        if any(words in lower for words in _NO_MEMORY):
+            return CapacityError(
+                f"{subject}: the dom0 has no memory left for it",
+                code="host-full",
+                hint="stop a VM there, or order less --memory",
+                details=lines,
+            )
+        if "segment kernel too large" in lower or "segment ramdisk too large" in lower:
+            return InvalidError(
+                f"{subject}: its memory is too small for its kernel and ramdisk",
+                hint="order more --memory; a template's --min-memory refuses such an order at once",
+                details=lines,
+            )
+        return ScriptHost.failure(self, subject, answer)

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 from ims_core.errors import ImsError
 from ims_core.models import Finding
 from ims_core.units import format_size
-from ims_dom0.facts import room_in
 from ims_ovm.compare import compare
+from ims_shell.facts import room_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from ims_core.errors import HypervisorError, NotFoundError
 from ims_core.models import VM, State
 from ims_dom0.addresses import addresses_of, neighbours_in
-from ims_dom0.archive import unpack
 from ims_dom0.xenstore import stored_in
 from ims_ovm.record import read_record
 from ims_ovm.wire.statuses import Status
+from ims_shell.archive import unpack
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from ims_core.errors import ConflictError, HypervisorError, NotFoundError
 from ims_core.spi import Discarded
-from ims_dom0.archive import pack
 from ims_dom0.dom0 import MAKING_SECONDS, Dom0
 from ims_dom0.vmcfg import macs_of, parse
 from ims_ovm import looking
@@ -20,6 +19,7 @@ from ims_ovm.definition import CONFIG, own_disks, vm_config
 from ims_ovm.manager import Manager, watch
 from ims_ovm.record import Record, write_record
 from ims_ovm.wire.statuses import Status
+from ims_shell.archive import pack
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,9 +10,9 @@ import time
 from typing import TYPE_CHECKING
 
 from ims_core.models import Metrics
-from ims_dom0.archive import unpack
 from ims_dom0.counters import cards_in, disks_in, rows_in
 from ims_ovm.looking import domains_in, records_in
+from ims_shell.archive import unpack
 
 if TYPE_CHECKING:
     from ims_dom0.dom0 import Dom0

@@ -15,17 +15,17 @@ from ims_core.errors import (
 )
 from ims_core.models import Carrier, CarrierLimits, Features, Host
 from ims_core.spi import NOTHING_KNOWN, Discarded, Provider
-from ims_dom0.archive import unpack
 from ims_dom0.dom0 import MAKING_SECONDS, Dom0
-from ims_dom0.facts import room_in
 from ims_dom0.networks import Bridges
-from ims_dom0.opening import open_shell
 from ims_ovm import checks, looking, metrics
 from ims_ovm.bootparams import MAX_IMAGE
 from ims_ovm.making import Maker
 from ims_ovm.scripts import script
 from ims_ovm.templates import FORMAT, Templates
 from ims_ovm.wire.statuses import Status
+from ims_shell.archive import unpack
+from ims_shell.facts import room_in
+from ims_shell.opening import open_shell
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
         VMSpec,
     )
     from ims_core.spi import ConsoleStream, Progress, UndoLog
-    from ims_dom0.shell import Shell
     from ims_ovm.manager import Image, Manager
+    from ims_shell.shell import Shell
 
 __all__ = ["OvmProvider"]
 

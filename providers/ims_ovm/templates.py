@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 from ims_core.errors import ConflictError, HypervisorError, InvalidError, NotFoundError
 from ims_core.spi import Discarded
-from ims_dom0.archive import pack
 from ims_dom0.dom0 import MAKING_SECONDS
-from ims_dom0.names import making
-from ims_dom0.templates import templates_in
 from ims_images import read_bundle
 from ims_ovm.bootparams import IMAGE, MAX_IMAGE, rebuilt
 from ims_ovm.definition import CONFIG, template_config
 from ims_ovm.manager import watch
+from ims_shell.archive import pack
+from ims_shell.names import making
+from ims_shell.templates import templates_in
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ims_core.models import Finding
 from ims_core.units import format_size
-from ims_dom0.facts import room_in
+from ims_shell.facts import room_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from ims_core.errors import ImsError, NotFoundError
 from ims_core.models import VM, State
 from ims_dom0.addresses import addresses_of, neighbours_in
-from ims_dom0.archive import unpack
 from ims_dom0.marks import cards_of, mark_of
 from ims_dom0.vmcfg import macs_of, parse, parse_disk
 from ims_dom0.xenstore import stored_in
+from ims_shell.archive import unpack
 from ims_xen.domains import domains_of, state_of
 from ims_xen.names import CARDS, CONFIG, KEYS, MARK, MEMORY, RECEIPT, STARTED, STARTING, Folder
 

@@ -16,14 +16,14 @@ from ims_core.errors import (
 from ims_core.models import Carrier, CarrierLimits, Features, Host
 from ims_core.names import check_name
 from ims_core.spi import NOTHING_KNOWN, Discarded, Provider
-from ims_dom0.archive import pack, unpack
 from ims_dom0.dom0 import CALL_SECONDS, MAKING_SECONDS, Dom0
-from ims_dom0.facts import room_in
 from ims_dom0.marks import cards_json, cards_of, mark_json
-from ims_dom0.names import making
 from ims_dom0.networks import Bridges
-from ims_dom0.opening import open_shell
-from ims_dom0.templates import Templates
+from ims_shell.archive import pack, unpack
+from ims_shell.facts import room_in
+from ims_shell.names import making
+from ims_shell.opening import open_shell
+from ims_shell.templates import Templates
 from ims_xen import checks, looking, metrics
 from ims_xen.config import BOOT_METHODS, vm_config
 from ims_xen.definition import config_of
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
         VMSpec,
     )
     from ims_core.spi import ConsoleStream, Progress, UndoLog
-    from ims_dom0.shell import Shell
+    from ims_shell.shell import Shell
 
 __all__ = ["XenProvider"]
 
@@ -290,7 +290,7 @@ class XenProvider(Provider):
     # --- templates ---
 
     def list_templates(self) -> Sequence[Template]:
-        """See :mod:`ims_dom0.templates`."""
+        """See :mod:`ims_shell.templates`."""
         return self._templates.all()
 
     def find_template(self, name: str) -> Template | None:

@@ -17,17 +17,17 @@ import pytest
 
 from ims_core import Ims
 from ims_core.errors import ImsError
-from ims_dom0.ssh import SshShell
-from tests.dom0.proxy import Proxy
+from ims_shell.ssh import SshShell
 from tests.labs.ovm import template as template_archive
 from tests.ovm.lab import TEMPLATE, leftovers, write_config
+from tests.shell.proxy import Proxy
 from tests.xen.cutting import MOMENTS, Cutter, scripts_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from ims_dom0.shell import Answer
+    from ims_shell.shell import Answer
     from tests.labs.ovm import OvmLab
     from tests.ovm.lab import Lab
 

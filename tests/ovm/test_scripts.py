@@ -16,9 +16,9 @@ from ims_bootparams.digest import listed
 from ims_bootparams.media import build
 from ims_core.errors import ConflictError, HypervisorError, ImsError
 from ims_core.models import Carrier, State
-from ims_dom0.archive import pack
 from ims_ovm import looking
 from ims_ovm.scripts import script
+from ims_shell.archive import pack
 from tests.ovm.provided import delivery_of
 from tests.ovm.world import World
 from tests.shellcheck import shellcheck
@@ -53,7 +53,7 @@ def called() -> set[str]:
 def test_every_script_is_called_and_every_call_has_its_script() -> None:
     own = {path.stem for path in package("ims_ovm.scripts").glob("*.sh")} - {"prelude"}
     assert own <= called()
-    shared = {path.stem for path in package("ims_dom0.scripts").glob("*.sh")}
+    shared = {path.stem for path in package("ims_shell.scripts").glob("*.sh")}
     assert called() <= own | shared
 
 

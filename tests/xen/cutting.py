@@ -17,10 +17,10 @@ from ims_core.errors import UnavailableError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from ims_dom0.shell import Answer
-    from ims_dom0.ssh import SshShell
-    from tests.dom0.proxy import Proxy
+    from ims_shell.shell import Answer
+    from ims_shell.ssh import SshShell
     from tests.labs.xen import Machine
+    from tests.shell.proxy import Proxy
 
 __all__ = ["MOMENTS", "Cutter", "scripts_of"]
 
@@ -29,7 +29,7 @@ MOMENTS = ("before", "at-work", "unanswered")
 
 def scripts_of(package: str) -> set[str]:
     """The names of a provider's scripts and of those that providers share."""
-    folders = (files("ims_dom0.scripts"), files(f"{package}.scripts"))
+    folders = (files("ims_shell.scripts"), files(f"{package}.scripts"))
     found = (each.name for folder in folders for each in folder.iterdir())
     return {name.removesuffix(".sh") for name in found if name.endswith(".sh")}
 

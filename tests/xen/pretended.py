@@ -18,7 +18,7 @@ from uuid import uuid4
 from ims_core.models import Carrier, Delivery, Interface, Mark, Template, VMSpec
 from ims_core.undo import Undo
 from ims_dom0.dom0 import Dom0
-from ims_dom0.local import LocalShell
+from ims_shell.local import LocalShell
 from ims_xen import XenProvider
 from ims_xen.scripts import script
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from ims_core.spi import ConsoleStream, Progress
-    from ims_dom0.shell import Answer
+    from ims_shell.shell import Answer
 
 STUBS = Path(__file__).parent / "stubs"
 SIZE = 64 << 10

@@ -9,8 +9,8 @@ import pytest
 
 from ims_core import Ims
 from ims_core.errors import UnavailableError
-from ims_dom0.ssh import SshShell
-from tests.dom0.proxy import Proxy
+from ims_shell.ssh import SshShell
+from tests.shell.proxy import Proxy
 from tests.xen.conftest import TEMPLATE, leftovers, write_config
 from tests.xen.cutting import MOMENTS, Cutter, scripts_of
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from ims_dom0.shell import Answer
+    from ims_shell.shell import Answer
     from tests.labs.xen import Machine
     from tests.xen.conftest import Lab
 

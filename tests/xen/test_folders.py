@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ims_dom0.shell import Answer
+    from ims_shell.shell import Answer
 
 KEYS = ("name", "uuid", "type", "memory", "vcpus", "disk", "vif", "kernel", "ramdisk", "cmdline")
 

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 
 from ims_core.errors import HypervisorError
 from ims_core.models import Interface, State
-from ims_dom0.archive import WHOLE, pack, unpack
 from ims_dom0.counters import disks_in
-from ims_dom0.dom0 import _WORDS, _output
+from ims_dom0.dom0 import Dom0
 from ims_dom0.marks import mark_of
 from ims_dom0.networks import Bridges
-from ims_dom0.shell import Answer
 from ims_dom0.xenstore import stored_in
+from ims_shell.archive import WHOLE, pack, unpack
+from ims_shell.local import LocalShell
+from ims_shell.shell import Answer
 from ims_xen.domains import domains_of, state_of
 from ims_xen.xenstore import rackspace_keys
 
@@ -171,10 +172,11 @@ def test_a_damaged_archive_is_refused(noise: bytes, place: int) -> None:
         unpack(archive[:place] + noise + archive[place + len(noise) :])
 
 
-@pytest.mark.parametrize("word", sorted(_WORDS))
+@pytest.mark.parametrize("word", sorted(Dom0.WORDS))
 def test_each_refusal_is_its_own_error(word: str) -> None:
-    with pytest.raises(_WORDS[word][0]) as caught:
-        _output(Answer(65, b"", f"noise\nims-refusal {word} so it is\n"), "VM web")
+    dom0 = Dom0(LocalShell(), "/", str)
+    with pytest.raises(Dom0.WORDS[word][0]) as caught:
+        dom0._output(Answer(65, b"", f"noise\nims-refusal {word} so it is\n"), "VM web")
     assert caught.value.message == "VM web: so it is"
     with pytest.raises(HypervisorError):  # only a script that refuses can say so
-        _output(Answer(66, b"", f"ims-refusal {word} so it is\n"), "VM web")
+        dom0._output(Answer(66, b"", f"ims-refusal {word} so it is\n"), "VM web")

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ims_dom0.ssh import SshShell
+from ims_shell.ssh import SshShell
 from tests.xen.conftest import MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ims_dom0.shell import Answer
+    from ims_shell.shell import Answer
     from tests.xen.conftest import Lab
 
 # Each start takes a quarter of a minute under emulation.

@@ -27,7 +27,7 @@ from ims_core.errors import (
 from ims_core.models import Resource, State
 from ims_core.spi import Discarded
 from ims_core.undo import Undo
-from ims_dom0.archive import pack
+from ims_shell.archive import pack
 from ims_xen.scripts import script
 from tests.shellcheck import shellcheck
 from tests.xen.pretended import (
@@ -105,7 +105,7 @@ def test_every_script_is_named_here() -> None:
     parts = {"base", "networks", "prelude", "put_keys", "remove", "vms"}
     found = {
         each.name.removesuffix(".sh")
-        for package in ("ims_dom0.scripts", "ims_xen.scripts")
+        for package in ("ims_shell.scripts", "ims_xen.scripts")
         for each in files(package).iterdir()
         if each.name.endswith(".sh")
     }

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from ims_core.errors import HypervisorError, InvalidError, UnavailableError
-from ims_dom0 import gathered
-from ims_dom0.local import LocalShell
+from ims_shell import gathered
+from ims_shell.local import LocalShell
 
 
 @pytest.fixture

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 from paramiko import SSHException
 
 from ims_core.errors import ConfigError
-from ims_dom0.host_keys import HostKeys
-from ims_dom0.ssh_config import look_up
-from ims_dom0.ssh_handshake import end_transport, verified
-from ims_dom0.ssh_keys import log_in
+from ims_shell.host_keys import HostKeys
+from ims_shell.ssh_config import look_up
+from ims_shell.ssh_handshake import end_transport, verified
+from ims_shell.ssh_keys import log_in
 
 if TYPE_CHECKING:
     from paramiko import Transport
 
-    from ims_dom0.proxy_command import ProxyProcess
-    from ims_dom0.ssh_config import Host
+    from ims_shell.proxy_command import ProxyProcess
+    from ims_shell.ssh_config import Host
 
 __all__ = ["DEAD_AFTER", "Connection", "connect"]
 
@@ -104,7 +104,7 @@ def connect(
 
     Args:
         host: Where to.
-        config: The ssh_config for hosts on the way; see :func:`~ims_dom0.ssh_config.look_up`.
+        config: The ssh_config for hosts on the way; see :func:`~ims_shell.ssh_config.look_up`.
         deadline: Until when, by the monotonic clock.
         pinned: The only fingerprint that it may have.
         through: A connection to go through, instead of what ssh_config says about the way. It

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 from paramiko import ChannelException, SSHException
 
 from ims_core.errors import UnavailableError
-from ims_dom0.gathered import Gathered
-from ims_dom0.patience import no_answer, not_started, watched
+from ims_shell.gathered import Gathered
+from ims_shell.patience import no_answer, not_started, watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from paramiko import Channel
 
-    from ims_dom0.patience import Clock
-    from ims_dom0.shell import Answer
-    from ims_dom0.ssh_connection import Connection
+    from ims_shell.patience import Clock
+    from ims_shell.shell import Answer
+    from ims_shell.ssh_connection import Connection
 
 __all__ = ["Call", "NotStartedError", "RefusedError"]
 
@@ -186,5 +186,5 @@ class Call:
         return UnavailableError(
             f"{self._endpoint}: the connection was lost; what the script did is not known",
             code="connection-lost",
-            hint="is the dom0 up, and its network?",
+            hint="is that machine up, and its network?",
         )

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ims_core.errors import AccessDeniedError, ConfigError
-from ims_dom0.ssh_files import any_fits
+from ims_shell.ssh_files import any_fits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from ims_dom0.ssh_config import Host
+    from ims_shell.ssh_config import Host
 
 __all__ = ["HostKeys", "fingerprint"]
 

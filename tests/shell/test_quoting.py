@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ims_dom0.quoting import command_line
+from ims_shell.quoting import command_line
 
 if TYPE_CHECKING:
     from pathlib import Path

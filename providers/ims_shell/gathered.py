@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ims_core.errors import HypervisorError
-from ims_dom0.shell import Answer
+from ims_shell.shell import Answer
 
 __all__ = ["ERRORS_LIMIT", "OUTPUT_LIMIT", "Gathered", "plain"]
 
@@ -50,7 +50,7 @@ class Gathered:
             raise HypervisorError(
                 f"{endpoint}: a script wrote more than {OUTPUT_LIMIT // 2**20} MiB",
                 code="output-too-large",
-                hint="the dom0 does not behave as it should; run its tools by hand and look",
+                hint="that machine does not behave as it should; run its tools by hand and look",
             )
 
 

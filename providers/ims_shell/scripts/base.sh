@@ -1,4 +1,4 @@
-# Begins every script that runs in a dom0. $1 is the pool's directory.
+# Begins every script. $1 is the pool's directory.
 set -eu
 export LC_ALL=C PATH=/usr/sbin:/usr/bin:/sbin:/bin
 umask 077
@@ -28,7 +28,7 @@ lock() { # FOLDER
     true 2>/dev/null <"$1" || return 1 # an exec that fails would end the script
     exec 9<"$1"
     flock -w 20 9 || refuse busy "$1 is in use by another request"
-    # shellcheck disable=SC3013 # every sh that a dom0 has knows -ef
+    # shellcheck disable=SC3013 # every sh that is met knows -ef
     [ "$1" -ef /proc/self/fd/9 ]
 }
 

@@ -76,7 +76,7 @@ def no_answer(endpoint: str) -> UnavailableError:
     return UnavailableError(
         f"{endpoint}: a script did not end in time; what it did is not known",
         code="no-answer",
-        hint="is the dom0 overloaded, or does its storage hang?",
+        hint="is that machine overloaded, or does its storage hang?",
     )
 
 
@@ -85,5 +85,5 @@ def not_started(endpoint: str) -> UnavailableError:
     return UnavailableError(
         f"{endpoint}: too much else was going on to start a script in time; nothing was done",
         code="no-answer",
-        hint="is the dom0 overloaded, or does its storage hang?",
+        hint="is that machine overloaded, or does its storage hang?",
     )

@@ -1,4 +1,4 @@
-"""Several small files in one message, as a tar archive: what goes to a dom0, and what comes back.
+"""Several small files in one message, as a tar archive: what is sent, and what comes back.
 
 No tar tells an archive that was cut short between two of its files from a whole one, so whoever
 unpacks what :func:`pack` made looks for its last file, ``.whole``, which is empty.
@@ -50,5 +50,5 @@ def unpack(archive: bytes) -> dict[str, bytes]:
                 if content is not None:
                     files[member.name.removeprefix("./")] = content.read()
     except (tarfile.TarError, EOFError, ValueError) as error:
-        raise HypervisorError(f"the dom0 sent a damaged archive: {error}") from None
+        raise HypervisorError(f"the machine sent a damaged archive: {error}") from None
     return files

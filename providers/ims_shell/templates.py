@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from ims_core.errors import ConflictError, InvalidError
 from ims_core.models import Template
-from ims_dom0.archive import pack, unpack
-from ims_dom0.names import making
+from ims_shell.archive import pack, unpack
+from ims_shell.names import making
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from ims_core.spi import Progress, UndoLog
-    from ims_dom0.dom0 import Dom0
+    from ims_shell.host import ScriptHost
 
 __all__ = ["Templates", "templates_in"]
 
@@ -26,15 +26,15 @@ _FILES = {"image": "disk", "kernel": "kernel", "ramdisk": "ramdisk"}
 
 
 class Templates:
-    """The templates of one dom0."""
+    """The templates of one pool."""
 
-    def __init__(self, dom0: Dom0) -> None:
+    def __init__(self, host: ScriptHost) -> None:
         """Nothing is asked yet."""
-        self._dom0 = dom0
+        self._host = host
 
     def all(self) -> list[Template]:
         """Every template; a folder whose manifest is damaged is none."""
-        return templates_in(self._dom0.call("templates", subject="templates"), _MANIFEST)
+        return templates_in(self._host.call("templates", subject="templates"), _MANIFEST)
 
     def add(
         self, files: Mapping[str, Path], template: Template, undo: UndoLog, progress: Progress
@@ -61,21 +61,21 @@ class Templates:
         undo.announce("template", published)
         manifest = pack({_MANIFEST: json.dumps(asdict(template), indent=1).encode()})
         try:
-            self._dom0.call("publish", folder, template.name, stdin=manifest, subject=subject)
+            self._host.call("publish", folder, template.name, stdin=manifest, subject=subject)
         except ConflictError:
             undo.retract("template", published)  # that name is somebody else's
             raise
 
     def remove(self, name: str) -> None:
         """Remove one that no VM was made from."""
-        self._dom0.call("delete_template", name, subject=f"template {name}")
+        self._host.call("delete_template", name, subject=f"template {name}")
 
     def _upload(self, folder: str, role: str, path: Path, progress: Progress) -> str:
         """Send a file; returns the digest of what was sent."""
         size = path.stat().st_size
         with path.open("rb") as file:
             source = _Hashing(file)
-            self._dom0.send(
+            self._host.send(
                 "import",
                 folder,
                 _FILES[role],

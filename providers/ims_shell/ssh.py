@@ -4,8 +4,8 @@ One connection serves all threads, each call in a channel of its own. What conne
 trusts, is decided as OpenSSH does: ssh_config, known_hosts, keys and the agent. Host keys are
 always verified, and nobody is ever asked anything.
 
-The login shell there may be any that reads single quotes; see :mod:`ims_dom0.quoting`. When a call
-is given up, its script may run on in the dom0: sshd ends only what it has a terminal for.
+The login shell there may be any that reads single quotes; see :mod:`ims_shell.quoting`. When a call
+is given up, its script may run on there: sshd ends only what it has a terminal for.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from ims_core.errors import UnavailableError
-from ims_dom0.patience import Clock, not_started
-from ims_dom0.quoting import command_line
-from ims_dom0.ssh_call import Call, NotStartedError, RefusedError
-from ims_dom0.ssh_config import look_up
-from ims_dom0.ssh_connection import connect
-from ims_dom0.ssh_terminal import SshTerminal
-from ims_dom0.stdin import pieces, pieces_of
+from ims_shell.patience import Clock, not_started
+from ims_shell.quoting import command_line
+from ims_shell.ssh_call import Call, NotStartedError, RefusedError
+from ims_shell.ssh_config import look_up
+from ims_shell.ssh_connection import connect
+from ims_shell.ssh_terminal import SshTerminal
+from ims_shell.stdin import pieces, pieces_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from ims_core.spi import ConsoleStream, Progress
-    from ims_dom0.shell import Answer
-    from ims_dom0.ssh_config import Host
-    from ims_dom0.ssh_connection import Connection
+    from ims_shell.shell import Answer
+    from ims_shell.ssh_config import Host
+    from ims_shell.ssh_connection import Connection
 
 __all__ = ["SshShell", "SshTarget", "open_ssh"]
 
@@ -98,7 +98,7 @@ class SshShell:
         return f"{self._host.user}@{self._host.name}"
 
     def run(self, script: str, *arguments: str, stdin: bytes = b"", timeout: float) -> Answer:
-        """Run a script to its end; see :class:`~ims_dom0.shell.Shell`."""
+        """Run a script to its end; see :class:`~ims_shell.shell.Shell`."""
         command = command_line(script, *arguments)
         return self._call(command, lambda: pieces(stdin), Clock(timeout))
 
@@ -111,7 +111,7 @@ class SshShell:
         progress: Progress,
         idle: float,
     ) -> Answer:
-        """Run a script that reads a file; see :class:`~ims_dom0.shell.Shell`.
+        """Run a script that reads a file; see :class:`~ims_shell.shell.Shell`.
 
         Raises:
             InvalidError: ``file-too-short``.
@@ -121,7 +121,7 @@ class SshShell:
         return self._call(command, lambda: pieces_of(source, size, progress), clock)
 
     def attach(self, script: str, *arguments: str, timeout: float) -> ConsoleStream:
-        """Start a script on a terminal; see :class:`~ims_dom0.shell.Shell`."""
+        """Start a script on a terminal; see :class:`~ims_shell.shell.Shell`."""
         command, clock = command_line(script, *arguments), Clock(timeout)
         with ExitStack() as held:
             held.enter_context(self._sessions.one(clock, self.endpoint))
@@ -195,7 +195,7 @@ class SshShell:
         return UnavailableError(
             f"{self.endpoint}: the connection was lost, and nothing was done",
             code="connection-lost",
-            hint="is the dom0 up, and its network?",
+            hint="is that machine up, and its network?",
         )
 
 

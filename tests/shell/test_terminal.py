@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ims_core.errors import UnavailableError
-from ims_dom0 import local_terminal, ssh_terminal
-from ims_dom0.local import LocalShell
-from ims_dom0.ssh import SESSIONS, SshTarget, open_ssh
-from tests.dom0.test_local import wait_until_gone
+from ims_shell import local_terminal, ssh_terminal
+from ims_shell.local import LocalShell
+from ims_shell.ssh import SESSIONS, SshTarget, open_ssh
+from tests.shell.test_local import wait_until_gone
 from tests.sshd import running_sshd
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ims_core.spi import ConsoleStream
-    from ims_dom0.shell import Shell
-    from ims_dom0.ssh import SshShell
-    from tests.dom0.proxy import Proxy
+    from ims_shell.shell import Shell
+    from ims_shell.ssh import SshShell
+    from tests.shell.proxy import Proxy
 
 RAW = "stty raw -echo; "
 SECONDS = 20.0

@@ -11,13 +11,13 @@ from paramiko import ChannelException, SSHException, Transport
 from paramiko.ssh_exception import IncompatiblePeer
 
 from ims_core.errors import UnavailableError
-from ims_dom0.proxy_command import ProxyProcess
+from ims_shell.proxy_command import ProxyProcess
 
 if TYPE_CHECKING:
     from paramiko import Channel
 
-    from ims_dom0.host_keys import HostKeys
-    from ims_dom0.ssh_config import Host
+    from ims_shell.host_keys import HostKeys
+    from ims_shell.ssh_config import Host
 
 __all__ = ["end_transport", "verified"]
 

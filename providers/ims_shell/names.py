@@ -1,4 +1,4 @@
-"""What is called alike in every dom0."""
+"""What is called alike by every provider."""
 
 from __future__ import annotations
 

@@ -24,15 +24,15 @@ from ims_core.errors import (
     InvalidError,
     UnavailableError,
 )
-from ims_dom0 import gathered, ssh_connection
-from ims_dom0.ssh import SshTarget, open_ssh
-from tests.dom0.proxy import Proxy
+from ims_shell import gathered, ssh_connection
+from ims_shell.ssh import SshTarget, open_ssh
+from tests.shell.proxy import Proxy
 from tests.sshd import HOST_KEYS, listening_on, make_key, running_sshd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ims_dom0.ssh import SshShell
+    from ims_shell.ssh import SshShell
     from tests.sshd import Sshd
 
 NASTY = [
@@ -764,5 +764,5 @@ def test_nothing_is_printed(
 
 
 def test_a_shell_does_not_need_paramiko_to_be_spoken_of() -> None:
-    script = "import sys, ims_dom0.shell, ims_dom0.local; sys.exit('paramiko' in sys.modules)"
+    script = "import sys, ims_shell.shell, ims_shell.local; sys.exit('paramiko' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

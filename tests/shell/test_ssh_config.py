@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ims_core.errors import ConfigError
-from ims_dom0 import ssh_config, ssh_files
-from ims_dom0.ssh_config import AGREED, HONOURED, IGNORED, Hop, Host, look_up
+from ims_shell import ssh_config, ssh_files
+from ims_shell.ssh_config import AGREED, HONOURED, IGNORED, Hop, Host, look_up
 
 if TYPE_CHECKING:
     from collections.abc import Callable

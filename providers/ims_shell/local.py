@@ -1,4 +1,4 @@
-"""A shell on this very machine, for an IMS that runs in the dom0."""
+"""A shell on this very machine, for an IMS that runs beside the hypervisor."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import socket
 import subprocess
 from typing import TYPE_CHECKING, BinaryIO
 
-from ims_dom0.gathered import Gathered
-from ims_dom0.local_process import kill
-from ims_dom0.local_terminal import LocalTerminal
-from ims_dom0.patience import Clock, no_answer
-from ims_dom0.stdin import pieces, pieces_of
+from ims_shell.gathered import Gathered
+from ims_shell.local_process import kill
+from ims_shell.local_terminal import LocalTerminal
+from ims_shell.patience import Clock, no_answer
+from ims_shell.stdin import pieces, pieces_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ims_core.spi import ConsoleStream, Progress
-    from ims_dom0.shell import Answer
+    from ims_shell.shell import Answer
 
 __all__ = ["LocalShell"]
 
@@ -35,7 +35,7 @@ class LocalShell:
         return socket.gethostname()
 
     def run(self, script: str, *arguments: str, stdin: bytes = b"", timeout: float) -> Answer:
-        """Run a script to its end; see :class:`~ims_dom0.shell.Shell`."""
+        """Run a script to its end; see :class:`~ims_shell.shell.Shell`."""
         return self._call(script, arguments, pieces(stdin), Clock(timeout))
 
     def send(
@@ -47,7 +47,7 @@ class LocalShell:
         progress: Progress,
         idle: float,
     ) -> Answer:
-        """Run a script that reads a file; see :class:`~ims_dom0.shell.Shell`.
+        """Run a script that reads a file; see :class:`~ims_shell.shell.Shell`.
 
         Raises:
             InvalidError: ``file-too-short``.
@@ -61,7 +61,7 @@ class LocalShell:
         *arguments: str,
         timeout: float,  # noqa: ARG002 - here it is started at once
     ) -> ConsoleStream:
-        """Start a script on a terminal; see :class:`~ims_dom0.shell.Shell`."""
+        """Start a script on a terminal; see :class:`~ims_shell.shell.Shell`."""
         return LocalTerminal(_command(script, arguments))
 
     def close(self) -> None:

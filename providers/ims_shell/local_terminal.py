@@ -8,8 +8,8 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from ims_core.console import INPUT_SECONDS, takes_no_input
-from ims_dom0.local_process import kill
-from ims_dom0.patience import Clock
+from ims_shell.local_process import kill
+from ims_shell.patience import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

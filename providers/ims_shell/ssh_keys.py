@@ -20,8 +20,8 @@ from paramiko.agent import AgentSSH
 from paramiko.pkey import UnknownKeyType
 
 from ims_core.errors import AccessDeniedError, UnavailableError
-from ims_dom0.host_keys import fingerprint
-from ims_dom0.ssh_files import user_folder
+from ims_shell.host_keys import fingerprint
+from ims_shell.ssh_files import user_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from paramiko import Transport
 
-    from ims_dom0.ssh_config import Host
+    from ims_shell.ssh_config import Host
 
 __all__ = ["log_in"]
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ims_core.errors import ConfigError
-from ims_dom0.ssh_words import HONOURED
+from ims_shell.ssh_words import HONOURED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

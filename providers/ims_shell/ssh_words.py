@@ -1,6 +1,6 @@
 """Which words of ssh_config count here, and which cannot make a difference.
 
-Whatever is in neither list and applies to the host is refused (:mod:`ims_dom0.ssh_config`): a file
+Whatever is in neither list and applies to the host is refused (:mod:`ims_shell.ssh_config`): a file
 that says how a host is to be trusted is obeyed in full or not at all.
 """
 

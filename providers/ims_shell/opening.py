@@ -1,4 +1,4 @@
-"""A shell in the dom0 that a pool's settings name."""
+"""A shell on the machine that a pool's settings name."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ims_dom0.shell import Shell
+    from ims_shell.shell import Shell
 
 __all__ = ["open_shell"]
 
 
 def open_shell(settings: Mapping[str, Any]) -> Shell:
-    """Connect as :class:`ims_dom0.settings.Dom0Settings` say; validated, as plain data.
+    """Connect as :class:`ims_shell.settings.ShellSettings` say; validated, as plain data.
 
     Raises:
-        UnavailableError: The dom0 does not answer.
+        UnavailableError: The machine does not answer.
         AccessDeniedError: It does not let us in.
     """
     if not settings["host"]:
-        from ims_dom0.local import LocalShell  # noqa: PLC0415 - one of the two is enough
+        from ims_shell.local import LocalShell  # noqa: PLC0415 - one of the two is enough
 
         return LocalShell()
-    from ims_dom0.ssh import SshTarget, open_ssh  # noqa: PLC0415 - paramiko costs 100 ms
+    from ims_shell.ssh import SshTarget, open_ssh  # noqa: PLC0415 - paramiko costs 100 ms
 
     fields = ("host", "user", "port", "identity_file", "known_hosts", "host_key", "ssh_config")
     return open_ssh(SshTarget(**{field: settings[field] for field in fields}))

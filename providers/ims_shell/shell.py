@@ -1,8 +1,8 @@
-"""A POSIX shell in a dom0, here or at the other end of an SSH connection.
+"""A POSIX shell on the hypervisor's machine, here or at the other end of an SSH connection.
 
 What is run is always one fixed script with arguments. The arguments are data: they reach the script
 as ``$1``, ``$2``, … and are never part of its text. Secrets go by standard input, because anybody
-in the dom0 can see the arguments of a process.
+there can see the arguments of a process.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Shell(Protocol):
         Raises:
             UnavailableError: It did not end in time, or the connection was lost: what it did is
                 not known.
-            AccessDeniedError: The dom0 does not let us in.
+            AccessDeniedError: The machine does not let us in.
             HypervisorError: ``output-too-large``: it wrote more than 64 MiB.
         """
 
@@ -88,7 +88,7 @@ class Shell(Protocol):
 
         Raises:
             UnavailableError: It was not started: ``no-terminal`` if it may have none.
-            AccessDeniedError: The dom0 does not let us in.
+            AccessDeniedError: The machine does not let us in.
         """
 
     def close(self) -> None:

@@ -1,9 +1,10 @@
 """What ssh_config says about a host, of all that a connection depends on.
 
-The words that count are :data:`~ims_dom0.ssh_words.HONOURED`. Those in
-:data:`~ims_dom0.ssh_words.IGNORED` make no difference, and those in
-:data:`~ims_dom0.ssh_words.AGREED` may stand there with the value that is in force anyway. Any other
-word that applies to the host is an error: a setting about safety is never passed over in silence.
+The words that count are :data:`~ims_shell.ssh_words.HONOURED`. Those in
+:data:`~ims_shell.ssh_words.IGNORED` make no difference, and those in
+:data:`~ims_shell.ssh_words.AGREED` may stand there with the value that is in force anyway. Any
+other word that applies to the host is an error: a setting about safety is never passed over in
+silence.
 
 One difference to OpenSSH: a user's home is ``$HOME``, as for every other file that IMS reads.
 """
@@ -17,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ims_core.errors import ConfigError
-from ims_dom0.ssh_files import Found, Said, local_user, read_files, system_folder, user_folder
-from ims_dom0.ssh_words import AGREED, HONOURED, IGNORED
+from ims_shell.ssh_files import Found, Said, local_user, read_files, system_folder, user_folder
+from ims_shell.ssh_words import AGREED, HONOURED, IGNORED
 
 __all__ = ["AGREED", "HONOURED", "IGNORED", "Hop", "Host", "look_up", "parse_hop"]
 

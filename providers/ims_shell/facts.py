@@ -1,4 +1,4 @@
-"""What programs of a dom0 say of it."""
+"""What programs say of the machine that they run on."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import subprocess
 import threading
 from contextlib import suppress
 
-from ims_dom0.gathered import plain
+from ims_shell.gathered import plain
 
 __all__ = ["ProxyProcess"]
 

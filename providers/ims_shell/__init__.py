@@ -1,0 +1,1 @@
+"""What providers share that reach their hypervisor by a shell: SSH, scripts, and files."""
