@@ -53,7 +53,8 @@ def called() -> set[str]:
 def test_every_script_is_called_and_every_call_has_its_script() -> None:
     own = {path.stem for path in package("ims_ovm.scripts").glob("*.sh")} - {"prelude"}
     assert own <= called()
-    shared = {path.stem for path in package("ims_shell.scripts").glob("*.sh")}
+    places = [package(f"{each}.scripts") for each in ("ims_shell", "ims_dom0")]
+    shared = {path.stem for place in places for path in place.glob("*.sh")}
     assert called() <= own | shared
 
 

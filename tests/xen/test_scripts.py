@@ -105,7 +105,7 @@ def test_every_script_is_named_here() -> None:
     parts = {"base", "networks", "prelude", "put_keys", "remove", "vms"}
     found = {
         each.name.removesuffix(".sh")
-        for package in ("ims_shell.scripts", "ims_xen.scripts")
+        for package in ("ims_shell.scripts", "ims_dom0.scripts", "ims_xen.scripts")
         for each in files(package).iterdir()
         if each.name.endswith(".sh")
     }
