@@ -421,6 +421,18 @@ class Address:
     mac: str
     source: str
 
+    @property
+    def is_routable(self) -> bool:
+        """Whether it can be reached from elsewhere; False for what is no address at all."""
+        from ipaddress import ip_interface  # noqa: PLC0415 - slow to import, and seldom needed
+
+        try:
+            parsed = ip_interface(self.address).ip
+        except ValueError:
+            return False  # a guest may say anything
+        odd = parsed.is_link_local or parsed.is_loopback or parsed.is_multicast
+        return not (odd or parsed.is_unspecified)
+
 
 @dataclass(frozen=True, slots=True)
 class VM:
@@ -432,6 +444,8 @@ class VM:
         addresses: Only when they were asked for; the same address may come from several sources.
         receipt: The guest's last answer, only when it was asked for.
         host: Name of the host it is on, where its pool reveals several.
+        forwards: Ports of its host that lead into it, as ``tcp 127.0.0.1:2200 to port 22``, where
+            its addresses cannot be reached from outside.
         pool: Set by the service.
         pending: Addresses, or ``dhcp``, that take effect at the next start; set by the service.
         context_pending: Whether the next start tells it something else than the last did; set by
@@ -448,6 +462,7 @@ class VM:
     addresses: tuple[Address, ...] = ()
     receipt: Receipt | None = None
     host: str = ""
+    forwards: tuple[str, ...] = ()
     pool: str = ""
     pending: tuple[str, ...] = ()
     context_pending: bool = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_interface
 from typing import TYPE_CHECKING
 
 from ims_core.models import Address
@@ -39,19 +38,10 @@ def addresses_of(
     told = stored.addresses(domid)
     found += [Address(text, macs[card], "xenstore") for card, text in told if card < len(macs)]
     found += neighbours
-    return tuple(each for each in found if each.mac in macs and _routable(each.address))
+    return tuple(each for each in found if each.mac in macs and each.is_routable)
 
 
 def neighbours_in(text: str) -> list[Address]:
     """Who dom0 has lately spoken to over its bridges, out of ``ip neigh show``."""
     matches = (_NEIGHBOUR.fullmatch(line) for line in text.splitlines())
     return [Address(match[1], match[2], "arp") for match in matches if match]
-
-
-def _routable(address: str) -> bool:
-    try:
-        parsed = ip_interface(address).ip
-    except ValueError:
-        return False  # a guest may say anything
-    odd = parsed.is_link_local or parsed.is_loopback or parsed.is_multicast
-    return not (odd or parsed.is_unspecified)

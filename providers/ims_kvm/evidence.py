@@ -6,7 +6,6 @@ absent, ARP needs traffic. So all are asked, and each address says who reported 
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import libvirt
@@ -47,12 +46,4 @@ def addresses_of(
                 found.append(Address(f"{each['addr']}{prefix}", mac, source))
     if receipt is not None:
         found += receipt.addresses
-    return tuple(each for each in found if each.mac in macs and _routable(each.address))
-
-
-def _routable(address: str) -> bool:
-    try:
-        parsed = ip_address(address.partition("/")[0])
-    except ValueError:
-        return False  # a guest agent is the guest's, and may say anything
-    return not (parsed.is_link_local or parsed.is_loopback)
+    return tuple(each for each in found if each.mac in macs and each.is_routable)

@@ -113,14 +113,21 @@ class ScriptHost:
         )
 
     def ask(
-        self, name: str, *arguments: str, subject: str, timeout: float = CALL_SECONDS
+        self,
+        name: str,
+        *arguments: str,
+        stdin: bytes = b"",
+        subject: str,
+        timeout: float = CALL_SECONDS,
     ) -> dict[str, bytes]:
         """Run a script that prints sections, and return each by its name; raises as :meth:`call`.
 
         A boundary that nobody can know beforehand keeps them apart, whatever they hold.
         """
         boundary = f"--{token_hex(16)}"
-        output = self.call(name, boundary, *arguments, subject=subject, timeout=timeout)
+        output = self.call(
+            name, boundary, *arguments, stdin=stdin, subject=subject, timeout=timeout
+        )
         parts = output.split(f"{boundary} ".encode())[1:]
         split = (part.partition(b"\n") for part in parts)
         return {name.decode(errors="replace"): content for name, _, content in split}
@@ -175,8 +182,12 @@ class ScriptHost:
                 told += stream.read(clock.left)
         return told
 
+    def succeeded(self, answer: Answer) -> bool:
+        """Whether a script did what it was to do."""
+        return answer.status == 0
+
     def _output(self, answer: Answer, subject: str) -> bytes:
-        if answer.status == 0:
+        if self.succeeded(answer):
             return answer.output
         raise self._error(subject, answer)
 

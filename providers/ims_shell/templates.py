@@ -22,15 +22,21 @@ if TYPE_CHECKING:
 __all__ = ["Templates", "templates_in"]
 
 _MANIFEST = "manifest.json"
-_FILES = {"image": "disk", "kernel": "kernel", "ramdisk": "ramdisk"}
+_ROLES = ("image", "kernel", "ramdisk")
 
 
 class Templates:
     """The templates of one pool."""
 
-    def __init__(self, host: ScriptHost) -> None:
-        """Nothing is asked yet."""
+    def __init__(self, host: ScriptHost, image: str = "disk") -> None:
+        """Nothing is asked yet.
+
+        Args:
+            host: Where they are.
+            image: What the file of an image is called there.
+        """
         self._host = host
+        self._names = {**{role: role for role in _ROLES}, "image": image}
 
     def all(self) -> list[Template]:
         """Every template; a folder whose manifest is damaged is none."""
@@ -48,7 +54,7 @@ class Templates:
         folder, subject = making(template.name, undo.operation), f"template {template.name}"
         undo.announce("folder", folder)
         digests = {"image": template.digest, "kernel": template.kernel, "ramdisk": template.ramdisk}
-        for role in _FILES:
+        for role in _ROLES:
             if role in files:
                 told = progress if role == "image" else _quiet
                 digest = self._upload(folder, role, files[role], told)
@@ -78,7 +84,7 @@ class Templates:
             self._host.send(
                 "import",
                 folder,
-                _FILES[role],
+                self._names[role],
                 str(size),
                 source=source,  # type: ignore[arg-type]  # all that is asked of it is to be read
                 size=size,

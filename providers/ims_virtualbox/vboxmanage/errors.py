@@ -45,7 +45,7 @@ def _kind(pattern: str, error: type[ImsError], code: str = "", hint: str = "") -
 _KINDS = (
     _kind(
         r"already locked (?:by|for) a session|being (?:locked or )?unlocked"
-        r"|VBOX_E_INVALID_OBJECT_STATE|VERR_PDM_MEDIA_LOCKED|is in use by another|is currently locked",
+        r"|VBOX_E_INVALID_OBJECT_STATE|VERR_PDM_MEDIA_LOCKED|is currently locked",
         BusyError,
     ),
     _kind(
@@ -77,7 +77,7 @@ _KINDS = (
         r"|VERR_VMX_IN_VMX_ROOT_MODE",
         UnavailableError,
         "no-virtualization",
-        "turn VT-x or AMD-V on in its firmware, and end other hypervisors (`rmmod kvm_amd kvm_intel`)",
+        "turn VT-x or AMD-V on in its firmware, and end what else uses it, as KVM",
     ),
     _kind(
         r"UUID \{[0-9a-f-]+\}.* already exists",
