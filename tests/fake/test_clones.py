@@ -12,7 +12,6 @@ from ims_core import (
     ConflictError,
     Context,
     File,
-    HostKey,
     HypervisorError,
     Ims,
     Interface,
@@ -22,6 +21,7 @@ from ims_core import (
     UnavailableError,
 )
 from ims_core.store import Outcome
+from tests.bootparams.contexts import HOST_KEY
 from tests.fake.pools import SIZE, TEMPLATE, add_foreign, add_network, contents
 from tests.fake.test_recovery import killed, last, reserved
 
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     Connect = Callable[..., Ims]
 
 MEMORY = 96 << 20
-KEY = HostKey("ed25519", "-----BEGIN OPENSSH PRIVATE KEY-----\n", "ssh-ed25519 AAAA web01")
 
 
 def intent(ims: Ims, name: str) -> Intent:
@@ -58,7 +57,7 @@ def test_a_clone_is_told_what_its_source_is_as_somebody_else(connect: Connect, p
         properties={"role": "db"},
         secrets={"token": "hunter2"},
         files=(File("/etc/motd", b"hello"),),
-        host_keys=(KEY,),
+        host_keys=(HOST_KEY,),
     )
     source = ims.create_vm("web01", memory=MEMORY, vcpus=3, context=context, wait="defined")
     disk = pool / "volumes" / description(pool, source.uuid)["volume"]
@@ -119,12 +118,18 @@ def test_a_clone_is_given_an_address_out_of_a_range(connect: Connect, own_state:
         assert reserved(own_state) == {"192.0.2.8", "192.0.2.9"}
 
 
-def test_a_clone_has_the_layout_and_the_carrier_of_its_source(connect: Connect) -> None:
+@pytest.mark.parametrize(
+    ("layout", "carrier"),
+    [("opennebula", Carrier.ISO), ("bootparams", Carrier.GUEST_PROPERTIES)],
+)
+def test_a_clone_has_the_layout_and_the_carrier_of_its_source(
+    connect: Connect, layout: str, carrier: Carrier
+) -> None:
     ims = connect()
-    ims.create_vm("web01", carrier="guest-properties", layout="opennebula", wait="defined")
+    ims.create_vm("web01", carrier=carrier, layout=layout, wait="defined")
     ims.clone_vm("web01", "web02", wait="ready")
     found = intent(ims, "web02")
-    assert (found.layout, found.carrier) == ("opennebula", Carrier.GUEST_PROPERTIES)
+    assert (found.layout, found.carrier) == (layout, carrier)
 
 
 @pytest.mark.parametrize(
