@@ -121,7 +121,7 @@ def test_snapshots_are_listed_by_their_time_and_go_with_their_vm(
 ) -> None:
     ims = connect()
     before = contents(pool)
-    ims.create_vm("web01")
+    ims.create_vm("web01", wait="defined")
     for name in ("zebra", "ape"):
         ims.snapshot_vm("web01", name)
     assert names(ims.list_snapshots("web01")) == ["zebra", "ape"]
@@ -165,7 +165,7 @@ def test_a_name_that_is_none_is_refused(connect: Connect, pool: Path, name: str)
 
 def test_a_name_that_is_taken_is_refused_and_the_first_stays(connect: Connect, pool: Path) -> None:
     ims = connect()
-    ims.create_vm("web01")
+    ims.create_vm("web01", wait="defined")
     first, before = ims.snapshot_vm("web01", "first"), contents(pool)
     with pytest.raises(ConflictError) as caught:
         ims.snapshot_vm("web01", "first")
@@ -198,7 +198,7 @@ def test_a_full_pool_takes_no_snapshot_and_stays_as_it_was(connect: Connect, poo
 def test_a_snapshot_that_fails_leaves_nothing_and_what_it_must_leave_is_named(
     connect: Connect, pool: Path
 ) -> None:
-    vm = connect().create_vm("web01")
+    vm = connect().create_vm("web01", wait="defined")
     before = contents(pool)
     ims = connect(fail=["snapshot"])
     with pytest.raises(HypervisorError):
@@ -301,7 +301,7 @@ def test_a_provider_that_lacks_a_feature_says_so(
 
 def test_a_snapshot_that_was_killed_is_kept_if_it_is_whole(connect: Connect, pool: Path) -> None:
     ims = connect()
-    ims.create_vm("web01")
+    ims.create_vm("web01", wait="defined")
     before = contents(pool)
     killed("snapshot_vm('web01', 'first')", "provider", "take_snapshot", after=True)
     assert names(ims.list_snapshots("web01")) == ["first"]
@@ -314,7 +314,7 @@ def test_a_snapshot_that_was_killed_before_it_is_whole_is_removed(
     connect: Connect, pool: Path
 ) -> None:
     ims = connect()
-    ims.create_vm("web01")
+    ims.create_vm("web01", wait="defined")
     before = contents(pool)
     killed("snapshot_vm('web01', 'first')", "pace", "step")
     assert kept(pool)
