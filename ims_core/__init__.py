@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         Resource,
         Script,
         ShownContext,
+        Snapshot,
         State,
         Template,
         User,
@@ -63,11 +64,15 @@ if TYPE_CHECKING:
     )
     from ims_core.service import Event, Ims, Phase
     from ims_core.spi import (
+        Clone,
         Console,
         ConsoleLog,
         Discarded,
         LiveContext,
+        Pause,
         Provider,
+        Snapshots,
+        Suspend,
         TemplateStore,
         UndoLog,
     )
@@ -80,11 +85,14 @@ _HOMES = {
     ),
     "ims_core.models": (
         "Address Carrier CarrierLimits Context Delivery Features File Finding Host HostKey "
-        "Interface ItemResult Mark Metrics Receipt Resource Script ShownContext State Template "
-        "User VM VMSpec Wait"
+        "Interface ItemResult Mark Metrics Receipt Resource Script ShownContext Snapshot State "
+        "Template User VM VMSpec Wait"
     ),
     "ims_core.service": "Event Ims Phase",
-    "ims_core.spi": "Console ConsoleLog Discarded LiveContext Provider TemplateStore UndoLog",
+    "ims_core.spi": (
+        "Clone Console ConsoleLog Discarded LiveContext Pause Provider Snapshots Suspend "
+        "TemplateStore UndoLog"
+    ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
@@ -98,6 +106,7 @@ __all__ = [
     "CapacityError",
     "Carrier",
     "CarrierLimits",
+    "Clone",
     "ConfigError",
     "ConflictError",
     "Console",
@@ -125,13 +134,17 @@ __all__ = [
     "Metrics",
     "NotFoundError",
     "NotOursError",
+    "Pause",
     "Phase",
     "Provider",
     "Receipt",
     "Resource",
     "Script",
     "ShownContext",
+    "Snapshot",
+    "Snapshots",
     "State",
+    "Suspend",
     "Template",
     "TemplateStore",
     "UnavailableError",

@@ -36,6 +36,7 @@ __all__ = [
     "Resource",
     "Script",
     "ShownContext",
+    "Snapshot",
     "State",
     "Template",
     "User",
@@ -466,6 +467,25 @@ class VM:
     pool: str = ""
     pending: tuple[str, ...] = ()
     context_pending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A VM as it was at some time, kept beside the VM.
+
+    Attributes:
+        name: Unique among those of its VM.
+        taken: Seconds since the epoch.
+        operation: Id of the operation that took it; empty for one that others took.
+        memory: Whether the memory of a running VM is in it.
+        current: Whether what the VM is now descends from this one directly.
+    """
+
+    name: str
+    taken: float
+    operation: str = ""
+    memory: bool = False
+    current: bool = False
 
 
 @dataclass(frozen=True, slots=True)

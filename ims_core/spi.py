@@ -13,9 +13,9 @@ Life
     3. Every call ends: within the time given, or within the provider's own bound for one request,
        even if the hypervisor stops answering. Then it raises ``UnavailableError``. Where the
        hypervisor calls what is asked for busy or locked, it raises ``BusyError``; of ``start``,
-       ``stop``, ``suspend``, ``resume``, ``delete``, ``write_mark``, ``set_addresses`` and
-       ``update_context`` this means that the call can be repeated, and the service does so for a
-       while.
+       ``stop``, ``suspend``, ``resume``, ``pause``, ``delete``, ``write_mark``, ``set_addresses``,
+       ``update_context``, ``restore_snapshot`` and ``delete_snapshot`` this means that the call can
+       be repeated, and the service does so for a while.
 
 Creating
     4. ``prepare`` and ``plan`` make nothing. ``prepare`` returns the spec completed with what
@@ -44,8 +44,8 @@ Running
         deletes anything else.
     12. ``delete`` removes a VM that is off or on, with everything that was made for it, and
         succeeds when it is already gone, or half gone. Its mark goes last. Memory that was saved
-        goes with it. A mark without an operation is that of a VM that was adopted: its disks are
-        not ours, and stay; if its memory is saved, ``delete`` refuses.
+        goes with it, and so do its snapshots. A mark without an operation is that of a VM that was
+        adopted: its disks are not ours, and stay; if its memory is saved, ``delete`` refuses.
     13. The delivery stays with the VM until ``delete``: a stopped VM can start again, and a
         suspended one goes on with it.
 
@@ -78,6 +78,31 @@ Interrupting
         held (``PAUSED``) can be suspended too, and goes on by ``resume``. A VM that is as it is to
         be already is left so, without an error. If ``suspend`` fails, the VM keeps running; if
         ``resume`` does, its memory stays saved.
+
+Going back
+    22. A snapshot holds the VM's disks, the delivery it has, and its memory if it runs, is paused
+        or suspended. ``take_snapshot`` leaves the state of the VM as it was. Names are unique for
+        each VM (``ConflictError``, ``snapshot-exists``). It is announced first, with the kind
+        ``snapshot`` and the name ``<UUID of the VM>/<snapshot>/<operation id>``, and ``discard``
+        removes only one that this operation has made. ``restore_snapshot`` is for a VM that neither
+        runs nor is paused (``ConflictError``, ``vm-running``); what it is then, saved memory
+        included, is given up. Afterwards it is ``STOPPED``, or ``DEFINED`` if it had not been
+        started by then; a snapshot with memory leaves it ``SUSPENDED``, and ``resume`` goes on from
+        there. The digest and nonce of its mark, and the delivery, are those of that time, as that
+        is what the guest knows; the rest of the mark is as it is now. ``delete_snapshot`` changes
+        nothing of the VM as it is now. Repeated after a failure, both come to the same end. A
+        snapshot that is not there is ``NotFoundError`` (``snapshot-not-found``).
+
+Copying
+    23. ``clone`` is a ``create`` (sentences 5 to 8) whose root disk is a copy of the source's as it
+        is, with the source's size. The source must be off (``ConflictError``, ``vm-running`` or
+        ``vm-suspended``) and stays as it was; afterwards neither depends on the other.
+
+Holding
+    24. ``pause`` holds the CPUs of a running VM, whose memory stays where it is (``PAUSED``). What
+        can be paused implements ``Suspend`` too, and ``resume`` lets it go on. One that is paused
+        already is left so; one that is off, or suspended, is ``ConflictError``
+        (``vm-not-running``, ``vm-suspended``).
 """
 
 from __future__ import annotations
@@ -106,6 +131,7 @@ if TYPE_CHECKING:
         Mark,
         Metrics,
         Resource,
+        Snapshot,
         Template,
         VMSpec,
     )
@@ -113,13 +139,16 @@ if TYPE_CHECKING:
 __all__ = [
     "NOTHING_KNOWN",
     "OPTIONAL",
+    "Clone",
     "Console",
     "ConsoleLog",
     "ConsoleStream",
     "Discarded",
     "LiveContext",
+    "Pause",
     "Progress",
     "Provider",
+    "Snapshots",
     "Suspend",
     "TemplateStore",
     "UndoLog",
@@ -413,6 +442,71 @@ class Suspend(Protocol):
         """
 
 
+@runtime_checkable
+class Pause(Protocol):
+    """The CPUs of a VM can be held; ``Suspend.resume`` lets it go on (sentence 24)."""
+
+    def pause(self, vm: str) -> None:
+        """Hold the VM's CPUs.
+
+        Raises:
+            ConflictError: ``vm-not-running``: it is off; ``vm-suspended``.
+        """
+
+
+@runtime_checkable
+class Snapshots(Protocol):
+    """A VM can be put back to what it was at an earlier time (sentence 22)."""
+
+    def take_snapshot(self, vm: str, name: str, undo: UndoLog) -> None:
+        """Keep the VM as it is now, under this name.
+
+        Raises:
+            ConflictError: ``snapshot-exists``.
+            CapacityError: No room for it.
+        """
+
+    def list_snapshots(self, vm: str) -> Sequence[Snapshot]:
+        """The snapshots of a VM that are whole, those that others took included."""
+
+    def restore_snapshot(self, vm: str, name: str) -> None:
+        """Put the VM back to what it was.
+
+        Raises:
+            NotFoundError: ``snapshot-not-found``.
+            ConflictError: ``vm-running``.
+        """
+
+    def delete_snapshot(self, vm: str, name: str) -> None:
+        """Remove a snapshot; what an earlier try left of it as well.
+
+        Raises:
+            NotFoundError: ``snapshot-not-found``.
+        """
+
+
+@runtime_checkable
+class Clone(Protocol):
+    """A VM can be made from the disk of another one (sentence 23)."""
+
+    def clone(
+        self, source: str, spec: VMSpec, delivery: Delivery, mark: Mark, undo: UndoLog
+    ) -> None:
+        """Make the VM: defined, not running.
+
+        Args:
+            source: UUID of the VM whose root disk is copied.
+            spec: The new VM; its ``disk`` is not looked at.
+            delivery: Its own.
+            mark: Its own.
+            undo: Told before anything is made.
+
+        Raises:
+            ConflictError: ``vm-exists``; ``vm-running`` or ``vm-suspended``: the source is not off.
+            CapacityError: No room left.
+        """
+
+
 class ConsoleStream(Protocol):
     """A console that somebody is attached to."""
 
@@ -448,6 +542,9 @@ OPTIONAL: Mapping[str, type] = {
     "console-log": ConsoleLog,
     "live-context": LiveContext,
     "suspend": Suspend,
+    "pause": Pause,
+    "snapshots": Snapshots,
+    "clone": Clone,
 }
 """The optional features by the word that ``ims show-provider`` uses."""
 

@@ -21,11 +21,17 @@ class Verb(NamedTuple):
 
 VERBS = {
     "create-vm": Verb("create", "Create a VM from a template, start it and wait for it."),
+    "clone-vm": Verb("clone", "Make a VM from the disk of another one."),
     "start-vm": Verb("lifecycle", "Start a VM."),
     "stop-vm": Verb("lifecycle", "Ask a VM's guest to stop, and wait until it has."),
+    "pause-vm": Verb("power", "Hold a VM's CPUs; resume-vm lets it go on."),
     "suspend-vm": Verb("power", "Save a VM's memory to disk, and take its power away."),
-    "resume-vm": Verb("power", "Let a suspended VM go on where it was."),
+    "resume-vm": Verb("power", "Let a suspended or paused VM go on where it was."),
     "reboot-vm": Verb("power", "Stop a VM and start it again."),
+    "snapshot-vm": Verb("snapshots", "Keep what a VM is now, to put it back to that later."),
+    "list-snapshots": Verb("snapshots", "List the snapshots of a VM."),
+    "restore-snapshot": Verb("snapshots", "Put a VM back to what it was."),
+    "delete-snapshot": Verb("snapshots", "Remove a snapshot; the VM stays as it is."),
     "delete-vm": Verb("lifecycle", "Remove a VM and everything that was made for it."),
     "adopt-vm": Verb("lifecycle", "Manage a VM that IMS, or this store, did not make."),
     "list-vms": Verb("vms", "List the VMs of a pool."),

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ims_core.config import Config, Pool
-    from ims_core.models import VM, Address, Finding, Metrics, Receipt, ShownContext, Template
+    from ims_core.models import (
+        VM,
+        Address,
+        Finding,
+        Metrics,
+        Receipt,
+        ShownContext,
+        Snapshot,
+        Template,
+    )
     from ims_core.registry import Plugin
     from ims_core.store import Operation
 
@@ -24,6 +33,7 @@ __all__ = [
     "plugin_data",
     "pool_data",
     "receipt_data",
+    "snapshot_data",
     "template_data",
     "vm_data",
     "vm_details",
@@ -143,6 +153,17 @@ def template_data(template: Template) -> Data:
         "kernel": template.kernel or None,
         "ramdisk": template.ramdisk or None,
         "cmdline": template.cmdline or None,
+    }
+
+
+def snapshot_data(snapshot: Snapshot) -> Data:
+    """A snapshot; its time in seconds since the epoch."""
+    return {
+        "name": snapshot.name,
+        "taken": snapshot.taken,
+        "operation": snapshot.operation or None,
+        "memory": snapshot.memory,
+        "current": snapshot.current,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import gmtime, strftime
 from typing import TYPE_CHECKING
 
 from ims_cli.text import harmless, width
@@ -9,7 +10,7 @@ from ims_cli.text import harmless, width
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["columns", "fields"]
+__all__ = ["columns", "fields", "time_in_utc"]
 
 _GAP = "  "
 
@@ -32,6 +33,11 @@ def fields(pairs: Iterable[tuple[str, object]]) -> Iterator[str]:
         values = value if isinstance(value, list) else [value]
         rows += [("" if index else name, each) for index, each in enumerate(values or [None])]
     return columns(("", ""), rows)
+
+
+def time_in_utc(at: float) -> str:
+    """A time as ISO 8601, to the millisecond."""
+    return f"{strftime('%Y-%m-%dT%H:%M:%S', gmtime(at))}.{int(at % 1 * 1000):03d}Z"
 
 
 def _cell(value: object) -> str:

@@ -30,13 +30,29 @@ from ims_core.store import Intent, Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ims_core.models import VM, VMSpec
+    from ims_core.models import VM, Delivery, Mark, VMSpec
     from ims_core.service.operations import Running
     from ims_core.service.order import Order, Ready
     from ims_core.service.session import Session
     from ims_core.service.waiting import Deadline
+    from ims_core.spi import UndoLog
 
-__all__ = ["create", "create_new", "prepare"]
+__all__ = ["Way", "create", "create_new", "prepare"]
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a VM comes to be.
+
+    Attributes:
+        kind: The verb; see :class:`ims_core.service.operations.Kind`.
+        origin: What it is made from, for people.
+        make: Has the provider make it, as :meth:`ims_core.spi.Provider.create` does.
+    """
+
+    kind: str
+    origin: str
+    make: Callable[[VMSpec, Delivery, Mark, UndoLog], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +61,7 @@ class _Plan:
 
     order: Order
     draft: VMSpec
+    way: Way
     allocation: Allocation
     operation: str
 
@@ -81,7 +98,11 @@ def create(session: Session, order: Order, deadline: Deadline) -> VM:
 
 
 def create_new(
-    session: Session, order: Order, deadline: Deadline, begun: Callable[[], None] = lambda: None
+    session: Session,
+    order: Order,
+    deadline: Deadline,
+    begun: Callable[[], None] = lambda: None,
+    way: Way | None = None,
 ) -> VM:
     """The same for a request that has made none yet.
 
@@ -90,19 +111,20 @@ def create_new(
         order: The VM.
         deadline: For all of it.
         begun: Called once it is recorded.
+        way: How it is made; out of its template if None.
 
     Raises:
         ConflictError: ``request-known``: somebody else was quicker with it.
     """
     session.tell(Event(Phase.VALIDATE, "checking the order"))
-    plan = _planned(session, order)
+    plan = _planned(session, order, way)
     attempt = _Attempt(plan, _fitted(session, plan, deadline, plan.allocation.look))
     name, uuid, looked_at = plan.draft.name, plan.draft.uuid, plan.allocation.cards
     with (
         session.hold(uuid, name),
         recorded(
             session,
-            Kind.CREATE,
+            plan.way.kind,
             name,
             operation=plan.operation,
             vm=uuid,
@@ -124,11 +146,12 @@ def create_new(
     return replace(vm, pool=session.pool.name)
 
 
-def _planned(session: Session, order: Order) -> _Plan:
+def _planned(session: Session, order: Order, way: Way | None = None) -> _Plan:
     draft = drafted(session, order)
+    way = way or Way(Kind.CREATE, f"template {draft.template.name}", session.provider.create)
     allocation = Allocation(session, draft, order.context.interfaces)
     allocation.look()
-    return _Plan(order, draft, allocation, new_operation())
+    return _Plan(order, draft, way, allocation, new_operation())
 
 
 def _fitted(
@@ -149,7 +172,7 @@ def _fitted(
 
 def _make(running: Running, attempt: _Attempt, deadline: Deadline) -> VM:
     session, ready, wait = running.session, attempt.ready, attempt.plan.order.wait
-    spec = ready.spec
+    spec, way = ready.spec, attempt.plan.way
     session.store.save_intent(
         Intent(
             spec.uuid,
@@ -162,9 +185,9 @@ def _make(running: Running, attempt: _Attempt, deadline: Deadline) -> VM:
         )
     )
     _refuse_leaving(session, spec.template.name)
-    session.tell(Event(Phase.CREATE, f"creating {spec.name} from template {spec.template.name}"))
+    session.tell(Event(Phase.CREATE, f"creating {spec.name} from {way.origin}"))
     deadline.check("nothing was made yet")
-    session.provider.create(spec, ready.delivery, ready.mark, running.journal)
+    way.make(spec, ready.delivery, ready.mark, running.journal)
     if wait is not Wait.DEFINED:
         deadline.check(f"{spec.name} was created but not started")
         session.tell(Event(Phase.START, f"starting {spec.name}"))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-    from ims_core.models import VM, Address, Finding, Metrics, ShownContext, Template
+    from ims_core.models import VM, Address, Finding, Metrics, ShownContext, Snapshot, Template
     from ims_core.placement import Constraints
     from ims_core.service.events import Listener
     from ims_core.service.handles import Handle
@@ -183,6 +183,50 @@ class Ims:
             self._open.store, lambda name: self.session(pool=name), choice, order, deadline
         )
 
+    def clone_vm(
+        self,
+        source: str,
+        name: str = "",
+        *,
+        addresses: Sequence[str] = (),
+        provider: str = "",
+        pool: str = "",
+        wait: Wait | str = Wait.RUNNING,
+        timeout: float = 300.0,
+    ) -> VM:
+        """Make a VM from the disk of another one that is off; or leave nothing of it.
+
+        It is told what its source is, but for what tells the two apart: it has its own name, host
+        name, UUID and MACs, no host keys, and DHCP on its cards, or what a network's range in
+        ``ims.toml`` gives. What is on the disk is on its own disk too.
+
+        Args:
+            source: Name or UUID of the VM that is copied; it stays as it is.
+            name: Made up when empty.
+            addresses: Static addresses of its first card.
+            provider: See the class.
+            pool: See the class.
+            wait: As for :meth:`create_vm`.
+            timeout: Seconds for all of it.
+
+        Raises:
+            NotFoundError: ``context-not-found``: another store made the source;
+                ``template-not-found``: its template is gone.
+            ConflictError: ``vm-running``, ``vm-suspended``: the source is not off; and as
+                :meth:`create_vm`.
+            UnsupportedError: The provider cannot clone.
+        """
+        from ims_core.service.cloning import clone  # noqa: PLC0415 - not for a listing
+
+        return clone(
+            self.session(provider=provider, pool=pool),
+            source,
+            name,
+            addresses=addresses,
+            wait=Wait(wait),
+            deadline=Deadline(timeout),
+        )
+
     def plan_vm(
         self,
         name: str = "",
@@ -261,6 +305,19 @@ class Ims:
         from ims_core.service import power  # noqa: PLC0415 - not for a listing
 
         power.suspend(self.session(provider=provider, pool=pool), name, Deadline(timeout))
+
+    def pause_vm(
+        self, name: str, *, provider: str = "", pool: str = "", timeout: float = 60.0
+    ) -> None:
+        """Hold a VM's CPUs; its memory stays where it is. :meth:`resume_vm` lets it go on.
+
+        Raises:
+            ConflictError: ``vm-not-running``: it is off; ``vm-suspended``.
+            UnsupportedError: The provider cannot pause.
+        """
+        from ims_core.service import power  # noqa: PLC0415 - not for a listing
+
+        power.pause(self.session(provider=provider, pool=pool), name, Deadline(timeout))
 
     def resume_vm(
         self,
@@ -384,6 +441,86 @@ class Ims:
                 session.require_ours(name, looked_at)
             ours |= {vm.uuid for vm in looked_at if vm.mark is not None}
         return [each for each in found if each.uuid in ours]
+
+    # --- snapshots ---
+
+    def snapshot_vm(
+        self,
+        name: str,
+        snapshot: str = "",
+        *,
+        provider: str = "",
+        pool: str = "",
+        timeout: float = 300.0,
+    ) -> Snapshot:
+        """Keep what a VM is now, with its memory if it runs; its state stays what it is.
+
+        Args:
+            name: Name or UUID of the VM.
+            snapshot: Name of the snapshot, unique for the VM; made of the time when empty.
+            provider: See the class.
+            pool: See the class.
+            timeout: Seconds until it must have begun.
+
+        Raises:
+            ConflictError: ``snapshot-exists``.
+            CapacityError: There is no room for it; nothing was made.
+            UnsupportedError: The provider takes none.
+        """
+        from ims_core.service import snapshots  # noqa: PLC0415 - not for a listing
+
+        session = self.session(provider=provider, pool=pool)
+        return snapshots.take(session, name, snapshot, Deadline(timeout))
+
+    def list_snapshots(self, name: str, *, provider: str = "", pool: str = "") -> list[Snapshot]:
+        """The snapshots of a VM, oldest first."""
+        from ims_core.service import snapshots  # noqa: PLC0415 - not for a listing
+
+        return snapshots.listed(self.session(provider=provider, pool=pool), name)
+
+    def restore_snapshot(
+        self,
+        name: str,
+        snapshot: str,
+        *,
+        provider: str = "",
+        pool: str = "",
+        timeout: float = 300.0,
+    ) -> VM:
+        """Put a VM that is off or suspended back to what it was; what it is now is lost.
+
+        With the memory of a running VM in it, the VM is suspended then, and :meth:`resume_vm` lets
+        it go on; else it is off. What it was told since is pending for its next start.
+
+        Raises:
+            NotFoundError: ``snapshot-not-found``.
+            ConflictError: ``vm-running``.
+            UnsupportedError: The provider takes none.
+        """
+        from ims_core.service import snapshots  # noqa: PLC0415 - not for a listing
+
+        session = self.session(provider=provider, pool=pool)
+        return snapshots.restore(session, name, snapshot, Deadline(timeout))
+
+    def delete_snapshot(
+        self,
+        name: str,
+        snapshot: str,
+        *,
+        provider: str = "",
+        pool: str = "",
+        timeout: float = 300.0,
+    ) -> None:
+        """Remove a snapshot; the VM stays as it is now.
+
+        Raises:
+            NotFoundError: ``snapshot-not-found``.
+            UnsupportedError: The provider takes none.
+        """
+        from ims_core.service import snapshots  # noqa: PLC0415 - not for a listing
+
+        session = self.session(provider=provider, pool=pool)
+        snapshots.delete(session, name, snapshot, Deadline(timeout))
 
     # --- context ---
 

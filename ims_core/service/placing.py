@@ -174,7 +174,9 @@ def _made_before(
 def _coming(session: Session, present: set[str]) -> int:
     """How many VMs are being made in a pool that are not seen there yet."""
     return sum(
-        each.kind == Kind.CREATE and each.outcome is Outcome.RUNNING and each.vm not in present
+        each.kind in (Kind.CREATE, Kind.CLONE)
+        and each.outcome is Outcome.RUNNING
+        and each.vm not in present
         for each in session.store.operations(session.pool.name, unfinished=True)
     )
 

@@ -1,4 +1,4 @@
-"""Suspend, resume and reboot: what interrupts a VM that is to go on."""
+"""Pause, suspend, resume and reboot: what interrupts a VM that is to go on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ims_core.service.lifecycle import (
 from ims_core.service.operations import Kind
 from ims_core.service.patience import patiently
 from ims_core.service.waiting import Expected, wait_for
-from ims_core.spi import Suspend, require
+from ims_core.spi import Pause, Suspend, require
 from ims_core.store import Outcome
 
 if TYPE_CHECKING:
@@ -28,10 +28,20 @@ if TYPE_CHECKING:
     from ims_core.service.waiting import Deadline
     from ims_core.store import Operation
 
-__all__ = ["go_on_rebooting", "reboot", "resume", "suspend"]
+__all__ = ["go_on_rebooting", "pause", "reboot", "resume", "suspend"]
 
 _AS_IT_IS = "as-it-is"
 """The goal of a reboot with no delivery of its own, whose nonce would be the goal."""
+
+
+def pause(session: Session, name: str, deadline: Deadline) -> None:
+    """Hold a VM's CPUs."""
+    provider = require(session.provider, Pause)
+    with changing(session, Kind.PAUSE, name, deadline.left) as (running, vm, mark):
+        refuse_unfinished(session, vm, mark)
+        running.session.tell(Event(Phase.PAUSE, f"pausing {vm.name}"))
+        patiently(lambda: provider.pause(vm.uuid), deadline)
+    session.report(Event(Phase.DONE, f"{vm.name} is paused"))
 
 
 def suspend(session: Session, name: str, deadline: Deadline) -> None:

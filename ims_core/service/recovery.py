@@ -6,6 +6,7 @@ and two that recover at once do no harm. Everything done here can be cut short a
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from ims_core.service.events import Event, Phase
 from ims_core.service.lifecycle import OFF, keep_promises
 from ims_core.service.operations import Journal, Kind, interrupted
 from ims_core.service.power import go_on_rebooting
+from ims_core.service.snapshots import go_on_deleting, go_on_restoring, taken_by
 from ims_core.service.unmaking import undo_create
 from ims_core.spi import TemplateStore, require
 from ims_core.store import Outcome
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 __all__ = ["Recovery", "recover"]
 
 BUSY_SECONDS = 10.0
+_MAKERS = (Kind.CREATE, Kind.CLONE)
+"""The verbs of whose VM nothing is left when they are undone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +133,7 @@ def _ending(session: Session, record: Operation) -> _End:
 
 def _given_up(session: Session, record: Operation) -> _End:
     def forget() -> Outcome:
-        if record.kind == Kind.CREATE:
+        if record.kind in _MAKERS:
             session.store.forget(record.vm)
         return Outcome.FAILED
 
@@ -161,15 +165,24 @@ def _import(session: Session, record: Operation) -> _End:
     return _discarded(session, record)
 
 
+def _snapshot(session: Session, record: Operation) -> _End:
+    vm = _look(session, record)
+    if vm is not None and taken_by(session, record, vm):
+        return _End("the snapshot is complete, and stays", lambda: Outcome.DONE)
+    return _discarded(session, record)
+
+
 def _discarded(session: Session, record: Operation) -> _End:
     journal = Journal(record.id, list(record.resources), store=session.store)
 
     def discard() -> Outcome:
-        if record.vm:
-            with session.hold(record.vm, record.subject, seconds=BUSY_SECONDS):
+        with ExitStack() as held:
+            if record.vm:
+                held.enter_context(session.hold(record.vm, record.subject, seconds=BUSY_SECONDS))
+            if record.kind in _MAKERS:
                 left = undo_create(session, journal, record.vm)
-        else:
-            left = session.roll_back(journal)
+            else:
+                left = session.roll_back(journal)
         for each in left.all:
             session.report(Event(Phase.RECOVER, f"left behind: {each}", warning=True))
         return Outcome.UNFINISHED if left.ours else Outcome.FAILED
@@ -232,20 +245,30 @@ def _is_off(_session: Session, _record: Operation, vm: VM) -> bool:
     return vm.state in OFF
 
 
+def _is_paused(_session: Session, _record: Operation, vm: VM) -> bool:
+    return vm.state is State.PAUSED
+
+
 def _is_suspended(_session: Session, _record: Operation, vm: VM) -> bool:
     return vm.state is State.SUSPENDED
 
 
-def _is_rebooted(session: Session, record: Operation, vm: VM) -> bool:
-    """Start it if it was stopped for that; what cannot be started is not tried for ever."""
-    try:
-        return go_on_rebooting(session, record, vm)
-    except ImsError as error:
-        if error.retryable or isinstance(error, CancelledError):
-            raise
-        told = f"{record.subject} is off, and cannot be started: {error}"
-        session.report(Event(Phase.RECOVER, told, warning=True))
-        return False
+def _gone_on(
+    go_on: Callable[[Session, Operation, VM], bool], in_vain: str
+) -> Callable[[Session, Operation, VM], bool]:
+    """A goal that is still worked for; what cannot be reached is not tried for ever."""
+
+    def is_reached(session: Session, record: Operation, vm: VM) -> bool:
+        try:
+            return go_on(session, record, vm)
+        except ImsError as error:
+            if error.retryable or isinstance(error, CancelledError):
+                raise
+            told = f"{record.subject} {in_vain}: {error}"
+            session.report(Event(Phase.RECOVER, told, warning=True))
+            return False
+
+    return is_reached
 
 
 def _is_adopted(session: Session, _record: Operation, vm: VM) -> bool:
@@ -283,11 +306,16 @@ def _look(session: Session, record: Operation) -> VM | None:
 
 _ENDS: dict[str, Callable[[Session, Operation], _End]] = {
     Kind.CREATE: _create,
+    Kind.CLONE: _create,
     Kind.IMPORT: _import,
+    Kind.SNAPSHOT: _snapshot,
     Kind.DELETE: _delete,
     Kind.DELETE_TEMPLATE: _delete_template,
     Kind.ADOPT: _converge,
+    Kind.DELETE_SNAPSHOT: _converge,
+    Kind.PAUSE: _converge,
     Kind.REBOOT: _converge,
+    Kind.RESTORE: _converge,
     Kind.RESUME: _converge,
     Kind.SET_IP: _converge,
     Kind.START: _converge,
@@ -298,7 +326,10 @@ _ENDS: dict[str, Callable[[Session, Operation], _End]] = {
 
 _GOALS: dict[str, Callable[[Session, Operation, VM], bool]] = {
     Kind.ADOPT: _is_adopted,
-    Kind.REBOOT: _is_rebooted,
+    Kind.DELETE_SNAPSHOT: _gone_on(go_on_deleting, "keeps a snapshot that cannot be deleted"),
+    Kind.PAUSE: _is_paused,
+    Kind.REBOOT: _gone_on(go_on_rebooting, "is off, and cannot be started"),
+    Kind.RESTORE: _gone_on(go_on_restoring, "cannot be put back to its snapshot"),
     Kind.RESUME: _runs,
     Kind.SET_IP: _has_addresses,
     Kind.START: _runs,

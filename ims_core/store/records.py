@@ -80,7 +80,8 @@ class Operation:
         endpoint: The hypervisor, as :attr:`ims_core.spi.Provider.identity` names it.
         goal: What is to be reached, in the verb's own terms: of a create with a request, the
             digest of the order; of an update-context, that of the context; of a delete-template,
-            the operation that imported it; of a set-ip, the addresses.
+            the operation that imported it; of a set-ip, the addresses; of a restore-snapshot and a
+            delete-snapshot, the snapshot and the operation that took it.
         started: Seconds since the epoch.
         ended: The same; None while it has not.
         error: The error it ended with, in its JSON form, without its details.

@@ -29,11 +29,14 @@ __all__ = ["TOPICS", "Target"]
 
 TOPICS = (
     "addresses",
+    "cloning",
     "context",
     "facts",
     "lifecycle",
     "looking",
+    "pausing",
     "running",
+    "snapshots",
     "states",
     "suspending",
     "templates",

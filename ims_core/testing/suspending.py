@@ -49,7 +49,7 @@ def test_a_suspended_vm_is_seen_as_such_and_keeps_its_mark(
 def test_a_suspended_vm_goes_on_with_what_it_had(ims_target: Target, ims_bench: Bench) -> None:
     """21. resume lets it go on where it was, and then nothing is left of what was saved."""
     provider = _provider(ims_target)
-    order = _running(ims_target, ims_bench)
+    order = ims_bench.settled()
     answer = ims_bench.answered(order, order.delivery.nonce).receipt if ims_target.boots else None
     before = everything(ims_target)
     provider.suspend(order.uuid)
@@ -132,7 +132,7 @@ def test_a_suspended_vm_can_have_its_power_taken_and_starts_anew(
     ims_target: Target, ims_bench: Bench
 ) -> None:
     """11. force gives up the saved memory of a suspended VM."""
-    order = _running(ims_target, ims_bench)
+    order = ims_bench.settled()
     before = everything(ims_target)
     _provider(ims_target).suspend(order.uuid)
     ims_target.provider.stop(order.uuid, force=True, timeout=POWER_OFF_SECONDS)
@@ -162,14 +162,6 @@ def _provider(target: Target) -> Suspend:
 
 def _suspended(target: Target, bench: Bench) -> Order:
     provider = _provider(target)
-    order = _running(target, bench)
+    order = bench.settled()
     provider.suspend(order.uuid)
-    return order
-
-
-def _running(target: Target, bench: Bench) -> Order:
-    """A VM that runs, and that can be suspended."""
-    order = bench.started()
-    if not target.suspends_at_once:
-        bench.answered(order, order.delivery.nonce)
     return order

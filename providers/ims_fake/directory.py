@@ -6,6 +6,7 @@
     volumes/<name>-<operation>.img   its disk, a sparse file
     seeds/<name>-<operation>.iso     its delivery
     memory/<uuid>                    its memory, while it is suspended
+    snapshots/<uuid>.<name>-<operation>.volume, .seed, .memory, .json
     templates/<name>-<operation>.img, .json
 
 Whole files appear and change by renaming, so readers need no lock. What looks before it writes
@@ -41,6 +42,7 @@ PLACES = {
     "volume": "volumes",
     "seed": "seeds",
     "memory": "memory",
+    "snapshot": "snapshots",
     "image": "templates",
     "manifest": "templates",
 }
@@ -49,6 +51,7 @@ PLACES = {
 LOCK_SECONDS = 10.0
 _LOCK_PAUSE = 0.005
 _TEMPORARY = ".tmp"
+_CHUNK = 1 << 20
 
 
 class Directory:
@@ -117,6 +120,27 @@ class Directory:
             finally:
                 os.close(descriptor)
 
+    def copy(self, source: Path, target: Path, capacity: int) -> None:
+        """Make a copy of a sparse file, if the pool has room for it."""
+        with _translated(f"cannot copy {source}"):
+            size = source.stat().st_size
+        self.make(target, size, capacity)
+        with _translated(f"cannot copy {source}"):
+            _copy_data(source, target)
+
+    def put_back(self, source: Path, target: Path) -> None:
+        """Replace a file by a copy of another, in one step."""
+        temporary = target.with_name(target.name + _TEMPORARY)
+        with _translated(f"cannot copy {source}"):
+            temporary.unlink(missing_ok=True)
+            descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            try:
+                os.truncate(descriptor, source.stat().st_size)
+            finally:
+                os.close(descriptor)
+            _copy_data(source, temporary)
+            temporary.replace(target)
+
     def write(self, path: Path, content: bytes) -> None:
         """Put a whole file in its place, in one step."""
         temporary = path.with_name(path.name + _TEMPORARY)
@@ -180,6 +204,23 @@ class Directory:
                 time.sleep(_LOCK_PAUSE)
             else:
                 return
+
+
+def _copy_data(source: Path, target: Path) -> None:
+    """Copy what a sparse file holds into one of the same size, without its holes."""
+    with source.open("rb") as file, target.open("r+b") as copy:
+        end = 0
+        while True:
+            try:
+                begin = os.lseek(file.fileno(), end, os.SEEK_DATA)
+            except OSError as error:
+                if error.errno == errno.ENXIO:  # nothing but a hole is left
+                    return
+                raise
+            end = os.lseek(file.fileno(), begin, os.SEEK_HOLE)
+            while begin < end:
+                chunk = os.pread(file.fileno(), min(_CHUNK, end - begin), begin)
+                begin += os.pwrite(copy.fileno(), chunk, begin)
 
 
 @contextmanager

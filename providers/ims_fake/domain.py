@@ -8,14 +8,15 @@ from typing import Any
 
 from ims_core.models import Address, Carrier, Interface, ItemResult, Mark, Receipt, State
 
-__all__ = ["OFF", "STATES", "SUSPENDED", "Domain", "from_json", "to_json"]
+__all__ = ["OFF", "PAUSED", "STATES", "SUSPENDED", "Domain", "from_json", "to_json"]
 
+PAUSED = "paused"
 SUSPENDED = "suspended"
 
 STATES = {
     "defined": State.DEFINED,
     "running": State.RUNNING,
-    "paused": State.PAUSED,
+    PAUSED: State.PAUSED,
     SUSPENDED: State.SUSPENDED,
     "off": State.STOPPED,
     "crashed": State.CRASHED,
@@ -37,6 +38,7 @@ class Domain:
         leases: Address by MAC, handed out at the first start and kept.
         receipt: What the guest answered last.
         console: What the guest printed since its last start.
+        snapshot: Name of the snapshot that it descends from, if any.
         unreadable: Why the description cannot be read; never written.
     """
 
@@ -55,6 +57,7 @@ class Domain:
     leases: dict[str, str] = field(default_factory=dict)
     receipt: Receipt | None = None
     console: tuple[str, ...] = ()
+    snapshot: str = ""
     unreadable: str = ""
 
 

@@ -12,7 +12,7 @@ from ims_core.spi import Discarded
 from ims_fake.directory import PLACES
 from ims_fake.domain import Domain
 from ims_fake.network import holders
-from ims_fake.refusals import refuse_suspended
+from ims_fake.refusals import refuse_running, refuse_suspended
 from ims_fake.templates import template_missing
 
 if TYPE_CHECKING:
@@ -105,6 +105,23 @@ class Machines:
         volume = self._directory.path("volume", domain.volume)
         self._directory.make(volume, spec.disk, self._capacity)
         self._pace.step("create.volume")
+        self._finish(domain, spec, delivery, undo)
+
+    def clone(
+        self, source: Domain, spec: VMSpec, delivery: Delivery, mark: Mark, undo: UndoLog
+    ) -> None:
+        """The same with a copy of another VM's volume."""
+        refuse_running(source)
+        domain = describe(spec, delivery, mark)
+        self._checked(spec)
+        undo.announce("volume", domain.volume)
+        volume = self._directory.path("volume", domain.volume)
+        self._directory.copy(self._directory.path("volume", source.volume), volume, self._capacity)
+        self._pace.step("clone.volume")
+        self._finish(domain, spec, delivery, undo)
+
+    def _finish(self, domain: Domain, spec: VMSpec, delivery: Delivery, undo: UndoLog) -> None:
+        """Make what a VM has besides its volume, and its description last."""
         undo.announce("seed", domain.seed)
         seed = self._directory.path("seed", domain.seed)
         content = seed_bytes(delivery)
@@ -119,14 +136,16 @@ class Machines:
 
     def delete(self, domain: Domain) -> None:
         """Remove all of a VM; the description goes last, so that this can be done again."""
-        ours = domain.mark is not None and domain.mark.operation
-        if not ours:
-            refuse_suspended(domain)  # what is in its memory is its owner's
         self.forget_memory(domain.uuid)
         for kind, name in (("volume", domain.volume), ("seed", domain.seed)):
-            if name and ours:
+            if name and _is_ours(domain):
                 self._directory.remove(self._directory.path(kind, name))
         self._directory.remove(self._directory.path("domain", domain.uuid))
+
+    def refuse_theirs(self, domain: Domain) -> None:
+        """Refuse to delete the memory of a VM that was adopted: it is its owner's."""
+        if not _is_ours(domain):
+            refuse_suspended(domain)
 
     def save_memory(self, domain: Domain) -> None:
         """Put a VM's memory into the pool; again, if an earlier try was cut short."""
@@ -178,3 +197,8 @@ class Machines:
         if not self._templates.has(spec.template.name):
             raise template_missing(spec.template.name)
         return self._network.complete(spec.interfaces, holders(domains))
+
+
+def _is_ours(domain: Domain) -> bool:
+    """Whether IMS has made it; one that was adopted is not."""
+    return domain.mark is not None and bool(domain.mark.operation)

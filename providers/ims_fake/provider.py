@@ -13,7 +13,7 @@ from ims_core.models import Carrier, CarrierLimits, Features, Finding, Host
 from ims_core.spi import NOTHING_KNOWN, Provider
 from ims_fake import guest
 from ims_fake.directory import Directory
-from ims_fake.domain import OFF, SUSPENDED, Domain, to_json
+from ims_fake.domain import OFF, PAUSED, SUSPENDED, Domain, to_json
 from ims_fake.looking import counters, problem_of, seen
 from ims_fake.machines import HOST, Machines, check_carrier, describe, seed_bytes
 from ims_fake.network import Network, holders
@@ -25,6 +25,8 @@ from ims_fake.refusals import (
     refuse_suspended,
     vm_missing,
 )
+from ims_fake.snapshots import KIND as SNAPSHOT
+from ims_fake.snapshots import Snapshots
 from ims_fake.templates import Templates
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
         Mark,
         Metrics,
         Resource,
+        Snapshot,
         Template,
         VMSpec,
     )
@@ -92,6 +95,7 @@ class FakeProvider(Provider):
         self._machines = Machines(
             self._directory, self._network, self._templates, self._pace, self._capacity
         )
+        self._snapshots = Snapshots(self._directory, self._machines, self._pace, self._capacity)
 
     @property
     def endpoint(self) -> str:
@@ -129,6 +133,12 @@ class FakeProvider(Provider):
     def create(self, spec: VMSpec, delivery: Delivery, mark: Mark, undo: UndoLog) -> None:
         """See the SPI."""
         self._machines.create(spec, delivery, mark, undo)
+
+    def clone(
+        self, source: str, spec: VMSpec, delivery: Delivery, mark: Mark, undo: UndoLog
+    ) -> None:
+        """See the SPI."""
+        self._machines.clone(self._existing(source), spec, delivery, mark, undo)
 
     def start(self, vm: str, delivery: Delivery | None) -> None:
         """See the SPI."""
@@ -182,11 +192,18 @@ class FakeProvider(Provider):
         self._change(vm, self._going_on)
         self._machines.forget_memory(vm)
 
+    def pause(self, vm: str) -> None:
+        """See the SPI."""
+        self._pace.step("pause")
+        self._change(vm, _held)
+
     def delete(self, vm: str) -> None:
         """See the SPI."""
         self._pace.step("delete")
         with self._directory.locked():
             if domain := self._directory.domain(vm):
+                self._machines.refuse_theirs(domain)
+                self._snapshots.forget(vm)
                 self._machines.delete(domain)
 
     def write_mark(self, vm: str, mark: Mark) -> None:
@@ -230,7 +247,29 @@ class FakeProvider(Provider):
 
     def discard(self, resource: Resource) -> Discarded:
         """See the SPI."""
+        if resource.kind == SNAPSHOT:
+            self._pace.step("discard.snapshot")
+            with self._directory.locked():
+                return self._snapshots.discard(resource)
         return self._machines.discard(resource)
+
+    # --- snapshots ---
+
+    def take_snapshot(self, vm: str, name: str, undo: UndoLog) -> None:
+        """See the SPI."""
+        self._snapshots.take(self._existing(vm), name, undo)
+
+    def list_snapshots(self, vm: str) -> Sequence[Snapshot]:
+        """See the SPI."""
+        return self._snapshots.all(self._existing(vm))
+
+    def restore_snapshot(self, vm: str, name: str) -> None:
+        """See the SPI."""
+        self._snapshots.restore(self._existing(vm), name)
+
+    def delete_snapshot(self, vm: str, name: str) -> None:
+        """See the SPI."""
+        self._snapshots.delete(self._existing(vm), name)
 
     # --- templates ---
 
@@ -351,6 +390,12 @@ class FakeProvider(Provider):
 
 def _powered_off(domain: Domain) -> Domain:
     return domain if domain.state in OFF else replace(domain, state="off")
+
+
+def _held(domain: Domain) -> Domain:
+    refuse_off(domain)
+    refuse_suspended(domain)
+    return replace(domain, state=PAUSED)
 
 
 def _put_aside(domain: Domain) -> Domain:

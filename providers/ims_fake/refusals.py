@@ -10,7 +10,14 @@ from ims_fake.domain import OFF, SUSPENDED
 if TYPE_CHECKING:
     from ims_fake.domain import Domain
 
-__all__ = ["not_running", "refuse_off", "refuse_running", "refuse_suspended", "vm_missing"]
+__all__ = [
+    "not_running",
+    "refuse_off",
+    "refuse_on",
+    "refuse_running",
+    "refuse_suspended",
+    "vm_missing",
+]
 
 
 def vm_missing(vm: str) -> NotFoundError:
@@ -46,7 +53,12 @@ def refuse_suspended(domain: Domain) -> None:
 def refuse_running(domain: Domain) -> None:
     """Raise ``vm-running`` or ``vm-suspended`` unless it could be started."""
     refuse_suspended(domain)
-    if domain.state not in OFF:
+    refuse_on(domain)
+
+
+def refuse_on(domain: Domain) -> None:
+    """Raise ``vm-running`` if it has power."""
+    if domain.state not in (*OFF, SUSPENDED):
         raise ConflictError(
             f"VM {domain.name!r} is {domain.state} already",
             code="vm-running",

@@ -12,6 +12,7 @@ __all__ = ["Settings", "Step"]
 Step = Literal[
     "prepare",
     "create.volume",
+    "clone.volume",
     "create.seed",
     "create.domain",
     "start.seed",
@@ -19,6 +20,10 @@ Step = Literal[
     "stop",
     "suspend",
     "resume",
+    "pause",
+    "snapshot",
+    "restore-snapshot",
+    "delete-snapshot",
     "delete",
     "write-mark",
     "set-addresses",
@@ -31,6 +36,7 @@ Step = Literal[
     "discard.volume",
     "discard.seed",
     "discard.domain",
+    "discard.snapshot",
     "discard.image",
     "discard.manifest",
 ]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tarfile
@@ -136,6 +137,70 @@ def test_suspend_resume_and_reboot(cli: Cli) -> None:
     assert again["receipt"]["ready"] is True
 
 
+def test_pause_and_resume(cli: Cli) -> None:
+    cli.ok("create-vm", "web01")
+    assert cli.json("pause-vm", "web01") == {"name": "web01", "state": "paused"}
+    assert cli.ok("pause-vm", "web01").out == "web01 is paused\n"
+    assert cli.json("list-vms")[0]["state"] == "paused"
+    assert "resume-vm" in cli.ok("pause-vm", "--help").out
+    assert cli.json("resume-vm", "web01")["state"] == "running"
+
+
+def test_snapshots_come_and_go(cli: Cli) -> None:
+    cli.ok("create-vm", "web01", "--wait", "ready")
+    taken = cli.json("snapshot-vm", "web01", "--name", "first")
+    assert list(taken) == ["vm", "name", "taken", "operation", "memory", "current"]
+    assert (taken["vm"], taken["name"], taken["memory"]) == ("web01", "first", True)
+    again = cli("snapshot-vm", "web01", "--name", "first", "--output", "json")
+    assert (again.status, again.error["code"]) == (4, "snapshot-exists")
+    made_up = cli.ok("snapshot-vm", "web01", "--quiet")
+    assert re.fullmatch(r"snapshot snap-[0-9]{8}-[0-9]{6} of web01 is taken\n", made_up.out)
+    assert made_up.err == ""
+    first, second = cli.json("list-snapshots", "web01")
+    assert {"vm": "web01", **first} == {**taken, "current": False}
+    assert (second["name"], second["current"]) == (made_up.out.split()[1], True)
+    head, line, _ = cli.ok("list-snapshots", "web01").out.splitlines()
+    assert head.split() == ["NAME", "TAKEN", "MEMORY", "CURRENT", "OPERATION"]
+    assert line.split()[::2] == ["first", "yes", taken["operation"]]
+    assert "- name: first\n" in cli.ok("list-snapshots", "web01", "--output", "yaml").out
+    running = cli("restore-snapshot", "web01", "first", "--output", "json")
+    assert (running.status, running.error["code"]) == (4, "vm-running")
+    cli.ok("stop-vm", "web01")
+    assert cli.json("restore-snapshot", "web01", "first")["state"] == "suspended"
+    cli.ok("stop-vm", "web01", "--force")
+    assert "state     suspended" in cli.ok("restore-snapshot", "web01", "first").out
+    assert cli.json("resume-vm", "web01")["state"] == "running"
+    gone = cli.json("delete-snapshot", "web01", "first")
+    assert gone == {"vm": "web01", "name": "first", "deleted": True}
+    told = cli.ok("delete-snapshot", "web01", second["name"]).out
+    assert told == f"snapshot {second['name']} of web01 is deleted\n"
+    assert cli.json("list-snapshots", "web01") == []
+    missing = cli("delete-snapshot", "web01", "first", "--output", "json")
+    assert (missing.status, missing.error["code"]) == (3, "snapshot-not-found")
+
+
+def test_a_vm_is_cloned(cli: Cli) -> None:
+    cli.ok("create-vm", "web01", "--ip", "192.0.2.10/24", "--set", "role=db", "--memory", "64M")
+    running = cli("clone-vm", "web01", "--output", "json")
+    assert (running.status, running.error["code"]) == (4, "vm-running")
+    cli.ok("stop-vm", "web01")
+    made = cli.json("clone-vm", "web01", "web02", "--ip", "192.0.2.11", "--wait", "ready")
+    assert (made["name"], made["state"], made["memory_bytes"]) == ("web02", "running", 64 << 20)
+    assert made["receipt"]["ready"] is True
+    assert {each["address"] for each in made["addresses"]} == {"192.0.2.11/24"}
+    files = cli.json("show-context", "web02", "--reveal")["files"]
+    text = "".join(each["text"] for each in files.values())
+    assert "role" in text
+    assert "web02" in text
+    assert "web01" not in text
+    shown = dict(line.split(maxsplit=1) for line in cli.ok("clone-vm", "web01").out.splitlines())
+    assert shown["state"] == "running"
+    assert "from VM web01" in cli.ok("clone-vm", "web01", "--wait", "defined").err
+    for vm in cli.json("list-vms"):
+        cli.ok("delete-vm", vm["name"])
+    assert cli.left_behind() == []
+
+
 def test_set_ip_on_a_running_vm_is_pending_and_show_vm_shows_both(cli: Cli) -> None:
     cli.ok("create-vm", "web01", "--ip", "192.0.2.10/24")
     told = cli.ok("set-ip", "web01", "192.0.2.20")
@@ -250,6 +315,9 @@ def test_show_provider_tells_features_and_settings(odd: Cli) -> None:
         "console-log": True,
         "live-context": True,
         "suspend": True,
+        "pause": True,
+        "snapshots": True,
+        "clone": True,
     }
     assert mine["optional_features"]["console"] is True
     delay = next(each for each in fake["settings"] if each["name"] == "delay")

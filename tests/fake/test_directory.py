@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ims_core.errors import HypervisorError, UnavailableError
+from ims_core.errors import CapacityError, HypervisorError, UnavailableError
 from ims_core.models import Carrier, Resource
 from ims_core.spi import Discarded
 from ims_fake import FakeProvider
@@ -54,6 +54,25 @@ def test_an_interrupted_write_is_discarded_with_its_file(tmp_path: Path) -> None
     half.write_bytes(b"half")
     assert provider.discard(Resource("seed", "web01-0123.iso", "0123")) is Discarded.REMOVED
     assert not half.exists()
+
+
+def test_a_copy_of_a_sparse_file_holds_the_same_and_stays_sparse(tmp_path: Path) -> None:
+    directory = Directory(tmp_path / "pool")
+    source, size = tmp_path / "source", 16 << 20
+    with source.open("wb") as file:
+        for at in (0, 4 << 20):
+            file.seek(at)
+            file.write(b"data")
+        file.truncate(size)
+    made, replaced = directory.path("volume", "made"), directory.path("volume", "replaced")
+    directory.copy(source, made, size)
+    replaced.write_bytes(b"before")
+    directory.put_back(source, replaced)
+    for copy in (made, replaced):
+        assert copy.read_bytes() == source.read_bytes()
+        assert copy.stat().st_blocks * 512 < size // 4
+    with pytest.raises(CapacityError):
+        directory.copy(source, directory.path("volume", "more"), size)
 
 
 def test_files_are_for_their_owner_only(pool: Path) -> None:

@@ -28,7 +28,8 @@ import os, sys
 from ims_core import Ims
 from ims_core.store.sqlite import SqliteStore
 from ims_fake import FakeProvider
-owner = {{"store": SqliteStore, "provider": FakeProvider}}[{owner!r}]
+from ims_fake.pace import Pace
+owner = {{"store": SqliteStore, "provider": FakeProvider, "pace": Pace}}[{owner!r}]
 whole = getattr(owner, {method!r})
 def last(*arguments, **words):
     if {after}:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from time import gmtime, strftime
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +10,7 @@ from ims_cli.connection import connect
 from ims_cli.options import output_option, pool_options, quiet_option
 from ims_cli.output import emit
 from ims_cli.plain import operation_data, operation_details
-from ims_cli.table import columns, fields
+from ims_cli.table import columns, fields, time_in_utc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +30,7 @@ def list_operations(*, pool: str, unfinished: bool, output: str, quiet: bool) ->
     with connect(quiet=quiet) as ims:
         found = ims.list_operations(pool=pool, unfinished=unfinished)
     rows = [
-        (each.id, each.kind, each.pool, each.subject, each.outcome, _time(each.started))
+        (each.id, each.kind, each.pool, each.subject, each.outcome, time_in_utc(each.started))
         for each in found
     ]
     emit(
@@ -100,19 +99,17 @@ def _lines(operation: Operation) -> Iterator[str]:
             ("vm", operation.vm or None),
             ("request", operation.request or None),
             ("outcome", operation.outcome),
-            ("started", _time(operation.started)),
-            ("ended", _time(operation.ended) if operation.ended else None),
+            ("started", time_in_utc(operation.started)),
+            ("ended", time_in_utc(operation.ended) if operation.ended else None),
             ("error", operation.error.get("message")),
             ("details", list(operation.error.get("details", ()))),
             (
                 "phases",
-                [f"{_time(each.at)} {each.phase}: {each.message}" for each in operation.steps],
+                [
+                    f"{time_in_utc(each.at)} {each.phase}: {each.message}"
+                    for each in operation.steps
+                ],
             ),
             ("resources", [f"{each.kind} {each.name}" for each in operation.resources]),
         ]
     )
-
-
-def _time(at: float) -> str:
-    """A time as ISO 8601 in UTC, to the millisecond."""
-    return f"{strftime('%Y-%m-%dT%H:%M:%S', gmtime(at))}.{int(at % 1 * 1000):03d}Z"

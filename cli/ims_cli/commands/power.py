@@ -1,4 +1,4 @@
-"""``suspend-vm``, ``resume-vm`` and ``reboot-vm``."""
+"""``pause-vm``, ``suspend-vm``, ``resume-vm`` and ``reboot-vm``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,24 @@ from ims_cli.options import EVIDENCE, pool_options, timeout_option, wait_option
 from ims_cli.output import emit
 from ims_cli.plain import vm_details
 
-__all__ = ["reboot_vm", "resume_vm", "suspend_vm"]
+__all__ = ["pause_vm", "reboot_vm", "resume_vm", "suspend_vm"]
+
+
+@click.command("pause-vm")
+@click.argument("name")
+@timeout_option(60, "Give up after this time, if the VM is busy.")
+@pool_options
+def pause_vm(
+    *, name: str, timeout: float, provider: str, pool: str, output: str, quiet: bool
+) -> None:
+    """Hold a VM's CPUs; resume-vm lets it go on.
+
+    Its memory stays where it is, so this is quick and saves nothing: suspend-vm does. A VM that is
+    paused already is left so.
+    """
+    with connect(quiet=quiet) as ims:
+        ims.pause_vm(name, provider=provider, pool=pool, timeout=timeout)
+    emit({"name": name, "state": "paused"}, output, lambda: [f"{name} is paused"])
 
 
 @click.command("suspend-vm")
@@ -44,9 +61,9 @@ def resume_vm(
     output: str,
     quiet: bool,
 ) -> None:
-    """Let a suspended VM go on where it was.
+    """Let a suspended or paused VM go on where it was.
 
-    Also one that other tools have paused; one that runs is left so. What is pending for its next
+    One that runs is left so. What is pending for its next
     start stays pending.
     """
     with connect(quiet=quiet) as ims:

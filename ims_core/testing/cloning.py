@@ -1,0 +1,159 @@
+"""Making a VM from the disk of another one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from ims_core.errors import ConflictError, NotFoundError
+from ims_core.models import State
+from ims_core.spi import Clone, Suspend
+from ims_core.testing.bench import Crash, CrashingUndo, everything
+
+if TYPE_CHECKING:
+    from ims_core.testing.bench import Bench, Order
+    from ims_core.testing.target import Target
+
+__all__ = [
+    "test_a_clone_and_its_source_are_deleted_independently",
+    "test_a_clone_has_its_own_name_uuid_mark_and_cards",
+    "test_a_clone_is_refused_a_name_that_is_taken",
+    "test_a_clone_of_a_vm_that_is_not_there_is_refused",
+    "test_a_clone_reads_its_own_delivery",
+    "test_a_crash_at_any_announcement_of_a_clone_leaves_nothing",
+    "test_a_running_vm_is_not_cloned",
+    "test_a_suspended_vm_is_not_cloned",
+]
+
+MOST_ANNOUNCEMENTS = 100
+
+
+def test_a_clone_has_its_own_name_uuid_mark_and_cards(ims_target: Target, ims_bench: Bench) -> None:
+    """23. clone is a create: the VM is defined, not running, with the mark it was given."""
+    source = ims_bench.created()
+    seen = ims_bench.look(source.uuid, evidence=True)
+    clone = _cloned(ims_target, ims_bench, source)
+    vm = ims_bench.look(clone.uuid)
+    assert (vm.name, vm.state, vm.mark) == (clone.name, State.DEFINED, clone.mark)
+    assert not vm.problem
+    assert ims_bench.look(clone.name).uuid == clone.uuid
+    assert ims_bench.look(source.uuid, evidence=True) == seen, "the source is not as it was"
+
+
+def test_a_clone_and_its_source_are_deleted_independently(
+    ims_target: Target, ims_bench: Bench
+) -> None:
+    """23. Afterwards neither depends on the other, and nothing is left of either."""
+    for first_goes in ("source", "clone"):
+        before = everything(ims_target)
+        source = ims_bench.created()
+        clone = _cloned(ims_target, ims_bench, source)
+        goes, stays = (source, clone) if first_goes == "source" else (clone, source)
+        ims_target.provider.delete(goes.uuid)
+        assert not ims_bench.look(stays.uuid).problem
+        if ims_target.expect_start:
+            ims_target.provider.start(stays.uuid, stays.delivery)
+            assert ims_bench.look(stays.uuid).state is State.RUNNING
+        ims_target.provider.delete(stays.uuid)
+        assert everything(ims_target) == before
+
+
+def test_a_clone_reads_its_own_delivery(ims_target: Target, ims_bench: Bench) -> None:
+    """23. The root disk is a copy as it is, and yet 10. the delivery is the clone's own."""
+    source = ims_bench.started()
+    ims_bench.answered(source, source.delivery.nonce)
+    ims_target.provider.stop(source.uuid, force=True, timeout=30)
+    clone = _cloned(ims_target, ims_bench, source)
+    ims_target.provider.start(clone.uuid, clone.delivery)
+    receipt = ims_bench.answered(clone, clone.delivery.nonce).receipt
+    assert receipt is not None
+    assert receipt.digest == clone.delivery.digest
+
+
+def test_a_running_vm_is_not_cloned(ims_target: Target, ims_bench: Bench) -> None:
+    """23. The source must be off: else ConflictError, and nothing is made."""
+    _provider(ims_target)
+    source = ims_bench.started()
+    _refused(ims_target, ims_bench, source.uuid, "vm-running")
+    assert ims_bench.look(source.uuid).state is State.RUNNING
+
+
+def test_a_suspended_vm_is_not_cloned(ims_target: Target, ims_bench: Bench) -> None:
+    """23. The source must be off: a suspended one is ConflictError too, and stays suspended."""
+    _provider(ims_target)
+    if not isinstance(ims_target.provider, Suspend):
+        pytest.skip("suspend: the provider cannot")
+    source = ims_bench.settled()
+    ims_target.provider.suspend(source.uuid)
+    _refused(ims_target, ims_bench, source.uuid, "vm-suspended")
+    assert ims_bench.look(source.uuid).state is State.SUSPENDED
+
+
+def test_a_clone_is_refused_a_name_that_is_taken(ims_target: Target, ims_bench: Bench) -> None:
+    """8. A name that is taken is refused, and the namesake left as it was."""
+    provider = _provider(ims_target)
+    source = ims_bench.created()
+    clone = ims_bench.order(ims_bench.spec(name="ims-kit-clone"))
+    namesake = ims_bench.created(ims_bench.spec(name="ims-kit-clone"))
+    seen = ims_bench.look(namesake.uuid)
+    with pytest.raises(ConflictError) as caught:
+        provider.clone(source.uuid, clone.spec, clone.delivery, clone.mark, clone.undo)
+    assert caught.value.code == "vm-exists"
+    ims_bench.roll_back(clone.undo)
+    assert ims_bench.look(namesake.uuid) == seen
+
+
+def test_a_clone_of_a_vm_that_is_not_there_is_refused(ims_target: Target, ims_bench: Bench) -> None:
+    """17. Where a VM must exist and does not, NotFoundError is raised."""
+    provider = _provider(ims_target)
+    clone = ims_bench.order()
+    with pytest.raises(NotFoundError):
+        provider.clone(str(uuid4()), clone.spec, clone.delivery, clone.mark, clone.undo)
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_crash_at_any_announcement_of_a_clone_leaves_nothing(
+    ims_target: Target, ims_bench: Bench, recorded: bool
+) -> None:
+    """7. If it raises, what it had made may remain: the service discards what was announced."""
+    provider = _provider(ims_target)
+    source = ims_bench.created()
+    seen, before = ims_bench.look(source.uuid), everything(ims_target)
+    for going_well in range(MOST_ANNOUNCEMENTS):
+        order = ims_bench.order()
+        undo = order.undo = CrashingUndo(order.mark.operation, left=going_well, recorded=recorded)
+        try:
+            provider.clone(source.uuid, order.spec, order.delivery, order.mark, undo)
+        except Crash:
+            ims_bench.roll_back(undo)
+            assert everything(ims_target) == before, f"crash at announcement {going_well + 1}"
+            assert ims_bench.look(source.uuid) == seen
+        else:
+            order.made = True
+            assert going_well > 0, "nothing was announced"
+            return
+    pytest.fail(f"more than {MOST_ANNOUNCEMENTS} announcements")
+
+
+def _provider(target: Target) -> Clone:
+    if not isinstance(target.provider, Clone):
+        pytest.skip("clone: the provider cannot")
+    return target.provider
+
+
+def _cloned(target: Target, bench: Bench, source: Order) -> Order:
+    clone = bench.order()
+    _provider(target).clone(source.uuid, clone.spec, clone.delivery, clone.mark, clone.undo)
+    clone.made = True
+    return clone
+
+
+def _refused(target: Target, bench: Bench, source: str, code: str) -> None:
+    clone, before = bench.order(), everything(target)
+    with pytest.raises(ConflictError) as caught:
+        _provider(target).clone(source, clone.spec, clone.delivery, clone.mark, clone.undo)
+    assert caught.value.code == code
+    bench.roll_back(clone.undo)
+    assert everything(target) == before

@@ -1,0 +1,122 @@
+"""Holding the CPUs of a VM, and letting it go on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from ims_core.errors import ConflictError, NotFoundError
+from ims_core.models import State
+from ims_core.spi import Pause, Suspend
+from ims_core.testing.bench import everything
+
+if TYPE_CHECKING:
+    from ims_core.testing.bench import Bench
+    from ims_core.testing.target import Target
+
+__all__ = [
+    "test_a_paused_vm_goes_on_with_what_it_had",
+    "test_a_paused_vm_is_deleted",
+    "test_a_paused_vm_is_left_so",
+    "test_a_paused_vm_is_seen_as_such_and_keeps_its_mark",
+    "test_a_suspended_vm_is_not_paused",
+    "test_a_vm_that_is_not_there_is_not_paused",
+    "test_a_vm_that_is_off_is_not_paused",
+    "test_what_can_be_paused_can_go_on",
+]
+
+
+def test_what_can_be_paused_can_go_on(ims_target: Target) -> None:
+    """24. What can be paused implements Suspend too, whose resume lets it go on."""
+    assert isinstance(_provider(ims_target), Suspend)
+
+
+def test_a_paused_vm_is_seen_as_such_and_keeps_its_mark(
+    ims_target: Target, ims_bench: Bench
+) -> None:
+    """24. pause holds the CPUs of a running VM, whose memory stays where it is (PAUSED)."""
+    provider = _provider(ims_target)
+    order = ims_bench.started()
+    before = everything(ims_target)
+    provider.pause(order.uuid)
+    (listed,) = (vm for vm in ims_target.provider.inspect() if vm.uuid == order.uuid)
+    alone = ims_bench.look(order.uuid, evidence=True)
+    for vm in (listed, alone):
+        assert vm.state is State.PAUSED
+        assert vm.mark == order.mark
+        assert not vm.problem
+    assert everything(ims_target) == before
+
+
+def test_a_paused_vm_goes_on_with_what_it_had(ims_target: Target, ims_bench: Bench) -> None:
+    """24. resume lets it go on: told nothing new, and with no answer to give."""
+    provider = _provider(ims_target)
+    order = ims_bench.started()
+    answer = ims_bench.answered(order, order.delivery.nonce).receipt if ims_target.boots else None
+    provider.pause(order.uuid)
+    _resume(ims_target, order.uuid)
+    vm = ims_bench.look(order.uuid, evidence=True)
+    assert vm.state is State.RUNNING
+    assert vm.mark == order.mark
+    if ims_target.boots:
+        assert vm.receipt == answer
+
+
+def test_a_paused_vm_is_left_so(ims_target: Target, ims_bench: Bench) -> None:
+    """24. One that is paused already is left so."""
+    provider = _provider(ims_target)
+    order = ims_bench.started()
+    for _ in range(2):
+        provider.pause(order.uuid)
+        assert ims_bench.look(order.uuid).state is State.PAUSED
+
+
+def test_a_vm_that_is_off_is_not_paused(ims_target: Target, ims_bench: Bench) -> None:
+    """24. pause is for a running VM: one that is off is ConflictError."""
+    provider = _provider(ims_target)
+    order = ims_bench.created()
+    with pytest.raises(ConflictError) as caught:
+        provider.pause(order.uuid)
+    assert caught.value.code == "vm-not-running"
+    assert ims_bench.look(order.uuid).state is State.DEFINED
+
+
+def test_a_suspended_vm_is_not_paused(ims_target: Target, ims_bench: Bench) -> None:
+    """24. pause is for a running VM: one that is suspended is ConflictError."""
+    provider = _provider(ims_target)
+    order = ims_bench.settled()
+    if isinstance(ims_target.provider, Suspend):
+        ims_target.provider.suspend(order.uuid)
+    with pytest.raises(ConflictError) as caught:
+        provider.pause(order.uuid)
+    assert caught.value.code == "vm-suspended"
+    assert ims_bench.look(order.uuid).state is State.SUSPENDED
+
+
+def test_a_paused_vm_is_deleted(ims_target: Target, ims_bench: Bench) -> None:
+    """12. delete removes a VM that is off or on, a paused one among them."""
+    provider = _provider(ims_target)
+    before = everything(ims_target)
+    order = ims_bench.started()
+    provider.pause(order.uuid)
+    ims_target.provider.delete(order.uuid)
+    assert everything(ims_target) == before
+
+
+def test_a_vm_that_is_not_there_is_not_paused(ims_target: Target) -> None:
+    """17. Where a VM must exist and does not, NotFoundError is raised."""
+    with pytest.raises(NotFoundError):
+        _provider(ims_target).pause(str(uuid4()))
+
+
+def _provider(target: Target) -> Pause:
+    if not isinstance(target.provider, Pause):
+        pytest.skip("pause: the provider cannot")
+    return target.provider
+
+
+def _resume(target: Target, vm: str) -> None:
+    assert isinstance(target.provider, Suspend)
+    target.provider.resume(vm)
