@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["check", "recognize"]
 
 _MAGIC_AT, _MAGIC = 64, b"\x7f\x10\xda\xbe"
-_HEADER = struct.Struct("<4xIIII256xII12xI4xQIIII16x16x16s16s")
+_HEADER = struct.Struct("<4xI4xI4x256xII12xI4xQIII4x32x16s16s")
 _VERSION = 0x0001_0001
 _DYNAMIC, _FIXED = 1, 2
 _OTHER_TYPES = {3: "an undo image", 4: "a differencing image"}
