@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +40,7 @@ def manifest(
 
 
 def member(
-    name: str, content: bytes = b"", *, kind: int = tarfile.USTAR_FORMAT, **fields: Any
+    name: str, content: bytes = b"", *, kind: Literal[0, 1, 2] = tarfile.USTAR_FORMAT, **fields: Any
 ) -> bytes:
     """A member as Python packs it, whole blocks of it."""
     info = tarfile.TarInfo(name)
@@ -66,7 +66,7 @@ def changed(block: bytes, *changes: tuple[int, bytes]) -> bytes:
     return bytes(data)
 
 
-def by_tarfile(path: Path, members: dict[str, bytes], kind: int) -> None:
+def by_tarfile(path: Path, members: dict[str, bytes], kind: Literal[0, 1, 2]) -> None:
     """An archive as Python's tarfile writes it, with nothing of ours in it."""
     with tarfile.open(path, "w", format=kind) as archive:
         for name, content in members.items():

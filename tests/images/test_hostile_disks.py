@@ -417,7 +417,7 @@ def test_tables_of_an_enormous_disk_take_no_time(only_itself: Path, good: dict[s
     assert time.monotonic() - started < 5
 
 
-CHANGE = st.tuples(
+PLACE = st.tuples(
     st.floats(0, 1),
     st.one_of(
         st.binary(min_size=1, max_size=8),
@@ -427,16 +427,16 @@ CHANGE = st.tuples(
 
 
 @pytest.mark.parametrize("kind", OPTIONS)
-@given(changes=st.lists(CHANGE, min_size=1, max_size=3), cut=st.none() | st.floats(0, 1))
+@given(damage=st.tuples(st.lists(PLACE, min_size=1, max_size=3), st.none() | st.floats(0, 1)))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 def test_what_is_accepted_qemu_reads_with_the_same_size(
     qemu: Qemu,
     good: dict[str, bytes],
     only_itself: Path,
     kind: str,
-    changes: list[tuple[float, bytes]],
-    cut: float | None,
+    damage: tuple[list[tuple[float, bytes]], float | None],
 ) -> None:
+    changes, cut = damage
     data = bytearray(good[kind])
     # Nearly all of an image is content; what matters stands in its first sectors, and its last.
     places = [*range(1536), *range(len(data) - 512, len(data))]
