@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ims_images._cache import private_directory
     from ims_images.bundle import Bundle, Member, read_bundle
-    from ims_images.convert import best_format, convert
+    from ims_images.conversion import best_format, convert
     from ims_images.digest import Progress, check_digest, file_digest
     from ims_images.fetch import fetch
     from ims_images.inspect import ImageInfo, inspect_image
@@ -39,9 +39,9 @@ _HOMES = {
     "ImageInfo": "ims_images.inspect",
     "Member": "ims_images.bundle",
     "Progress": "ims_images.digest",
-    "best_format": "ims_images.convert",
+    "best_format": "ims_images.conversion",
     "check_digest": "ims_images.digest",
-    "convert": "ims_images.convert",
+    "convert": "ims_images.conversion",
     "fetch": "ims_images.fetch",
     "file_digest": "ims_images.digest",
     "inspect_image": "ims_images.inspect",
