@@ -285,7 +285,8 @@ class Template:
 
     Attributes:
         name: Unique in its pool.
-        format: ``qcow2``, ``raw``, or ``ovm-template``, an archive with its disks in it.
+        format: One of its provider's ``template_formats``: ``qcow2``, ``raw``, ``vdi``, or
+            ``ovm-template``, an archive with its disks in it.
         digest: ``sha256:`` and 64 hex digits of the image file.
         size: Bytes of the image file.
         virtual_size: Bytes of the disk the guest sees.
@@ -557,7 +558,8 @@ class Features:
 
     Attributes:
         carriers: In order of preference.
-        template_formats: Image formats it can make VMs from, in the words of ``Template.format``.
+        template_formats: Image formats it can make VMs from, in the words of ``Template.format``;
+            images in others are converted to the first that can be written.
         address_sources: Where it can learn a guest's addresses.
         receipts: Whether a guest can answer it.
         boot_methods: The words for ``Template.boot``, the usual one first; none where images boot

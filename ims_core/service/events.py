@@ -15,6 +15,7 @@ class Phase(StrEnum):
     CONNECT = "connect"  # to an endpoint that was chosen, not configured
     RECOVER = "recover"  # what an earlier process left is ended
     FETCH = "fetch"  # a template image is downloaded, or read to check it
+    CONVERT = "convert"  # a template image is made one of a format that the provider takes
     VALIDATE = "validate"  # nothing has been made yet
     UPLOAD = "upload"  # a template image goes into the pool
     CREATE = "create"

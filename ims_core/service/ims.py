@@ -651,12 +651,16 @@ class Ims:
         """Bring an image, a file or an https URL, into a pool as a template.
 
         Args:
-            source: Path or https URL. An interrupted download is resumed.
+            source: Path or https URL. An interrupted download is resumed. An image in a format
+                that the provider does not take is converted to the first of its formats that can
+                be written.
             name: Name of the template, unique in its pool.
             provider: See the class.
             pool: See the class.
-            image_format: ``qcow2``, ``raw`` or ``ovm-template``; found out when empty.
-            sha256: The digest the file must have; recorded, with a warning, when empty.
+            image_format: ``qcow2``, ``raw``, ``vmdk``, ``vdi``, ``vhd``, ``ova`` or
+                ``ovm-template``; found out when empty.
+            sha256: The digest the file must have, as it was given; recorded, with a warning, when
+                empty.
             layout: The context layout its guests understand.
             default_user: Whom ``Context.ssh_keys`` belong to in its guests.
             min_memory: Bytes that its guests need.

@@ -1,7 +1,8 @@
-"""Importing a template: fetch, check, upload, publish."""
+"""Importing a template: fetch, check, convert if need be, upload, publish."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,11 +11,20 @@ from ims_core.errors import CapacityError, ConflictError, ImsError, InvalidError
 from ims_core.models import Template
 from ims_core.names import check_name
 from ims_core.registry import layout as load_layout
+from ims_core.service.converting import Conversion
 from ims_core.service.events import Event, Phase
 from ims_core.service.operations import Kind, recorded
+from ims_core.service.waiting import percent
 from ims_core.spi import TemplateStore, require
 from ims_core.store import Outcome
-from ims_images import check_digest, fetch, file_digest, inspect_image, public_url
+from ims_images import (
+    best_format,
+    check_digest,
+    fetch,
+    file_digest,
+    inspect_image,
+    public_url,
+)
 
 if TYPE_CHECKING:
     from ims_core.models import Features
@@ -22,7 +32,7 @@ if TYPE_CHECKING:
     from ims_core.service.operations import Running
     from ims_core.service.session import Session
     from ims_core.service.waiting import Deadline
-    from ims_core.spi import Progress
+    from ims_images import ImageInfo
 
 __all__ = ["Boot", "delete_template", "import_template"]
 
@@ -72,46 +82,59 @@ def import_template(
             hint=f"`ims delete-template {name}` first, or choose another --name",
         )
     image = _obtain(source, cache, sha256, deadline, session.tell)
-    reading = _percent(Phase.FETCH, f"content of {image.name}", session.tell, deadline)
+    reading = percent(Phase.FETCH, f"content of {image.name}", session.tell, deadline)
     info = inspect_image(image, declared=image_format, progress=reading)
-    if info.format not in session.provider.features.template_formats:
+    formats = session.provider.features.template_formats
+    target = best_format(info.format, formats)
+    if not target:
         raise UnsupportedError(
             f"provider {session.provider.name} makes no VMs from {info.format} images",
-            hint=f"formats: {', '.join(session.provider.features.template_formats)}",
+            hint=f"formats: {', '.join(formats)}",
         )
-    room = provider.template_room()
+    digest = _digest(image, sha256, deadline, session.tell)
+    with ExitStack() as used:
+        disk = image
+        if target != info.format:
+            work = Conversion(session, image, info, target)
+            disk, info = used.enter_context(work.result(cache, deadline))
+            hashing = percent(Phase.CONVERT, f"digest of {image.name}", session.tell, deadline)
+            digest = file_digest(disk, progress=hashing)
+        _check_room(session, provider, image, info)
+        template = Template(
+            name=name,
+            format=info.format,
+            digest=digest,
+            size=info.size,
+            virtual_size=info.virtual_size,
+            layout=layout,
+            default_user=default_user,
+            min_memory=min_memory,
+            source=public_url(source) if "://" in source else source,
+            boot=boot.method,
+            cmdline=boot.cmdline,
+            **{role: file_digest(path) for role, path in parts.items()},
+        )
+        with recorded(session, Kind.IMPORT, name, undo=_undo_import) as running:
+            progress = percent(Phase.UPLOAD, name, running.session.tell, deadline)
+            template = replace(template, operation=running.journal.operation)
+            files = {"image": disk, **parts}
+            provider.import_template(files, template, running.journal, progress)
+    if "://" in source:
+        image.unlink(missing_ok=True)  # it is in the pool; what is kept serves only to resume
+    session.report(Event(Phase.DONE, f"template {name} ({template.format}, {digest})"))
+    return template
+
+
+def _check_room(session: Session, store: TemplateStore, image: Path, info: ImageInfo) -> None:
+    room = store.template_room()
     if room is not None and info.size > room:
         raise CapacityError(
-            f"image {image.name} has {info.size} bytes,"
+            f"image {image.name} has {info.size} bytes as {info.format},"
             f" and pool {session.pool.name!r} has {room} left",
             code="pool-full",
             pool=session.pool.name,
             hint="free space there, or import it into another pool",
         )
-    digest = _digest(image, sha256, deadline, session.tell)
-    template = Template(
-        name=name,
-        format=info.format,
-        digest=digest,
-        size=info.size,
-        virtual_size=info.virtual_size,
-        layout=layout,
-        default_user=default_user,
-        min_memory=min_memory,
-        source=public_url(source) if "://" in source else source,
-        boot=boot.method,
-        cmdline=boot.cmdline,
-        **{role: file_digest(path) for role, path in parts.items()},
-    )
-    with recorded(session, Kind.IMPORT, name, undo=_undo_import) as running:
-        progress = _percent(Phase.UPLOAD, name, running.session.tell, deadline)
-        template = replace(template, operation=running.journal.operation)
-        files = {"image": image, **parts}
-        provider.import_template(files, template, running.journal, progress)
-    if "://" in source:
-        image.unlink(missing_ok=True)  # it is in the pool; what is kept serves only to resume
-    session.report(Event(Phase.DONE, f"template {name} ({template.format}, {digest})"))
-    return template
 
 
 def _undo_import(running: Running, error: BaseException) -> Outcome:
@@ -154,7 +177,7 @@ def _obtain(source: str, cache: Path, sha256: str, deadline: Deadline, tell: Lis
             cache,
             sha256=sha256,
             timeout=deadline.left,
-            progress=_percent(Phase.FETCH, public_url(source), tell, deadline),
+            progress=percent(Phase.FETCH, public_url(source), tell, deadline),
         )
     image = Path(source).expanduser()
     if not image.is_file():
@@ -209,20 +232,12 @@ def _boot_files(boot: Boot, features: Features) -> dict[str, Path]:
 
 
 def _digest(image: Path, sha256: str, deadline: Deadline, tell: Listener) -> str:
-    """The file's digest, checked if one was given, else recorded with a warning."""
-    progress = _percent(Phase.FETCH, f"digest of {image.name}", tell, deadline)
+    """The file's digest, checked if one was given, else told with a warning."""
+    progress = percent(Phase.FETCH, f"digest of {image.name}", tell, deadline)
     digest = file_digest(image, progress=progress)
     if sha256:
         check_digest(sha256, digest)
         return digest
     unproved = "no --sha256 was given, so nothing proves where the image is from"
-    tell(Event(Phase.FETCH, f"{unproved}; recorded {digest}", warning=True))
+    tell(Event(Phase.FETCH, f"{unproved}; its digest is {digest}", warning=True))
     return digest
-
-
-def _percent(phase: Phase, what: str, tell: Listener, deadline: Deadline) -> Progress:
-    def progress(done: int, total: int | None) -> None:
-        deadline.check(f"{phase} of {what} was at {done} bytes")
-        tell(Event(phase, what, 100 * done / total if total else None))
-
-    return progress

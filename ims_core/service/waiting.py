@@ -18,9 +18,11 @@ from ims_core.spi import ConsoleLog
 
 if TYPE_CHECKING:
     from ims_core.models import VM
+    from ims_core.service.events import Listener
     from ims_core.service.session import Session
+    from ims_core.spi import Progress
 
-__all__ = ["CONSOLE_LINES", "Deadline", "Expected", "wait_for"]
+__all__ = ["CONSOLE_LINES", "Deadline", "Expected", "percent", "wait_for"]
 
 CONSOLE_LINES = 40
 _FIRST_PAUSE = 0.05
@@ -71,6 +73,16 @@ class Deadline:
     def expired(self) -> bool:
         """Whether the time is over."""
         return self.left == 0.0
+
+
+def percent(phase: Phase, what: str, tell: Listener, deadline: Deadline) -> Progress:
+    """Tell of bytes as they are done, and raise when the time is over."""
+
+    def progress(done: int, total: int | None) -> None:
+        deadline.check(f"{phase} of {what} was at {done} bytes")
+        tell(Event(phase, what, 100 * done / total if total else None))
+
+    return progress
 
 
 @dataclass(frozen=True, slots=True)

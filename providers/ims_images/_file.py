@@ -10,17 +10,17 @@ import shlex
 import stat
 import sys
 from array import array
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from ims_core.errors import ImageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
     from types import TracebackType
     from typing import Self
 
-__all__ = ["ImageFile", "printable", "shown"]
+__all__ = ["ImageFile", "Part", "printable", "shown"]
 
 READ_BUDGET = 1 << 30
 """Most bytes of metadata one image may make us read.
@@ -151,14 +151,15 @@ class ImageFile:
                 "qemu-img convert",
                 fix=f"qemu-img convert -O qcow2 {shown(self.path)} NEW.qcow2",
             )
-        return self._pread(offset, length, what)
+        return self.pread(offset, length, what)
 
     def pieces(self) -> Iterator[bytes]:
         """All of it, in order, in pieces of bounded size; nothing of the budget is spent."""
         for start in range(0, self.size, _CHUNK):
-            yield self._pread(start, min(_CHUNK, self.size - start), "its content")
+            yield self.pread(start, min(_CHUNK, self.size - start), "its content")
 
-    def _pread(self, offset: int, length: int, what: str) -> bytes:
+    def pread(self, offset: int, length: int, what: str) -> bytes:
+        """As :meth:`read`, for content: nothing of the budget is spent."""
         try:
             data = os.pread(self._fd, length, offset)
         except OSError as error:
@@ -167,17 +168,67 @@ class ImageFile:
             raise self.truncated(what)
         return data
 
-    def words(self, offset: int, count: int, what: str) -> Iterator[array[int]]:
-        """A table of big-endian 64-bit words, in pieces of bounded size."""
-        self.check_range(offset, count * 8, what)
-        end = offset + count * 8
+    def words(
+        self,
+        offset: int,
+        count: int,
+        what: str,
+        *,
+        kind: Literal["Q", "I"] = "Q",
+        order: Literal["big", "little"] = "big",
+    ) -> Iterator[array[int]]:
+        """A table of words, of 64 bits (``Q``) or 32 (``I``), in pieces of bounded size."""
+        length = count * array(kind).itemsize
+        self.check_range(offset, length, what)
+        end = offset + length
         for start in range(offset, end, _CHUNK):
-            yield to_words(self.read(start, min(_CHUNK, end - start), what))
+            yield to_words(self.read(start, min(_CHUNK, end - start), what), kind, order)
+
+    def duplicate(self) -> int:
+        """A descriptor of the same open file, for another process; the caller closes it."""
+        return os.dup(self._fd)
 
 
-def to_words(data: bytes) -> array[int]:
-    """Big-endian 64-bit words as numbers."""
-    words = array("Q", data)
-    if sys.byteorder == "little":
+class Part(ImageFile):
+    """A file that lies whole in another, as a member of an archive that is not compressed.
+
+    Args:
+        whole: The other, which stays open as long as this is used.
+        start: Where it begins.
+        size: Its bytes, all of which are in ``whole``.
+        name: What it is called there, for messages and for the commands in them.
+    """
+
+    def __init__(self, whole: ImageFile, start: int, size: int, name: str) -> None:
+        """Nothing is read yet; the part has a budget of its own."""
+        self.path = Path(name)
+        self.size = size
+        self._whole = whole
+        self._start = start
+        self._left = READ_BUDGET
+
+    def close(self) -> None:
+        """Leave it to the whole."""
+
+    def error(self, code: str, problem: str, *, fix: str = "") -> ImageError:
+        """An error about the part, in the name of the whole."""
+        unpack = f"tar -xf {shown(self._whole.path)}"
+        return self._whole.error(
+            code,
+            f"holds {shown(self.path)}, which {problem}",
+            fix=f"{unpack} && {fix}" if fix.startswith("qemu-img ") else fix,
+        )
+
+    def pread(self, offset: int, length: int, what: str) -> bytes:
+        """The same bytes, where they are in the whole."""
+        return self._whole.pread(self._start + offset, length, what)
+
+
+def to_words(
+    data: bytes, kind: Literal["Q", "I"] = "Q", order: Literal["big", "little"] = "big"
+) -> array[int]:
+    """Words of 64 or 32 bits as numbers."""
+    words = array(kind, data)
+    if sys.byteorder != order:
         words.byteswap()
     return words

@@ -10,6 +10,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from ims_images._file import shown
+from ims_images._source import Source
 
 if TYPE_CHECKING:
     from ims_core.errors import ImageError
@@ -32,57 +33,32 @@ def first_bytes(image: ImageFile, length: int) -> bytes:
         return b""
 
 
-class Gunzip:
-    """The decompressed bytes, in order.
-
-    Args:
-        image: A gzip file.
-        progress: Called with the bytes of the file that were read, and its size; what it raises
-            ends the work.
-    """
+class Gunzip(Source):
+    """The decompressed bytes, in order; see the base class."""
 
     def __init__(self, image: ImageFile, progress: Progress) -> None:
         """Begin at the start."""
-        self._image = image
-        self._progress = progress
+        super().__init__(image, progress)
         self._packed = image.pieces()
         self._taken = 0
         self._inflater = zlib.decompressobj(_GZIP)
 
     def some(self, most: int) -> bytes:
-        """At least 1 byte and at most ``most``, or a mebibyte; none at the end of a whole file.
-
-        Raises:
-            ImageError: ``image-corrupt``, ``image-truncated``, ``image-not-readable``.
-        """
+        """The next bytes."""
         while not self._inflater.eof:
             packed = self._inflater.unconsumed_tail or self._next()
             try:
                 data = self._inflater.decompress(packed, min(most, _PIECE))
             except zlib.error as error:
                 raise self._corrupt("its compressed data or their checksum are wrong") from error
-            self._progress(self._taken, self._image.size)
+            self._progress(self._taken, self.image.size)
             if data:
                 return data
             if not packed and not self._inflater.eof:
-                raise self._image.truncated("the end of its compressed data")
+                raise self.image.truncated("the end of its compressed data")
         if self._inflater.unused_data or self._next():
             raise self._corrupt("more follows the end of its compressed data")
         return b""
-
-    def exactly(self, length: int) -> bytes:
-        """The next ``length`` bytes, which must be few.
-
-        Raises:
-            ImageError: As :meth:`some`; also ``image-truncated`` when there are fewer.
-        """
-        data = b""
-        while len(data) < length:
-            more = self.some(length - len(data))
-            if not more:
-                raise self._image.truncated("the end of the archive in it")
-            data += more
-        return data
 
     def _next(self) -> bytes:
         packed = next(self._packed, b"")
@@ -90,8 +66,8 @@ class Gunzip:
         return packed
 
     def _corrupt(self, problem: str) -> ImageError:
-        return self._image.error(
+        return self.image.error(
             "image-corrupt",
             f"is damaged: {problem}; take a fresh copy",
-            fix=f"gzip -tv {shown(self._image.path)}",
+            fix=f"gzip -tv {shown(self.image.path)}",
         )

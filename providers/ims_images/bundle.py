@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ims_images import _tar
 from ims_images._file import MAX_DISK_SIZE, ImageFile
-from ims_images._gunzip import first_bytes
+from ims_images._gunzip import Gunzip, first_bytes
 from ims_images.digest import no_progress
 
 if TYPE_CHECKING:
@@ -29,6 +29,12 @@ __all__ = ["Bundle", "Member", "check", "read_bundle", "recognize"]
 
 _CONFIG, _SYSTEM = "vm.cfg", "System.img"
 _SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
+_RULES = _tar.Rules(
+    kind="Oracle VM template",
+    otherwise="a compressed tar archive, but no Oracle VM template",
+    advice="pack one folder of plain files, or unpack the image you need and import that",
+    repack="tar --format=gnu -czf NEW.tgz FOLDER",
+)
 _NOTHING: Mapping[str, int] = MappingProxyType({})
 
 
@@ -92,17 +98,16 @@ def check(image: ImageFile, progress: Progress) -> int:
 
 
 def _read(image: ImageFile, wanted: Mapping[str, int], progress: Progress) -> Bundle:
-    shape = _Shape(image)
+    tar = _tar.Tar(Gunzip(image, progress), _RULES)
+    shape = _Shape(tar)
     members: dict[str, Member] = {}
     contents: dict[str, bytes] = {}
-    for header, pieces in _tar.members(image, progress):
+    for header, pieces in tar.members():
         name = shape.admit(header)
         if header.is_folder:
             continue
         if header.size > wanted.get(name, header.size):
-            raise _tar.refused(
-                image, "image-too-large", header.path, f"of more than {wanted[name]} bytes"
-            )
+            raise tar.refused("image-too-large", header.path, f"of more than {wanted[name]} bytes")
         digest, content = _digest(pieces, keep=name in wanted)
         members[name] = Member(header.size, digest)
         if name in wanted:
@@ -113,7 +118,7 @@ def _read(image: ImageFile, wanted: Mapping[str, int], progress: Progress) -> Bu
                 "image-member-missing",
                 f"is a compressed tar archive without {name}, and so no Oracle VM template; if "
                 "there is an image in it, unpack it and import that",
-                fix=_tar.REPACK,
+                fix=_RULES.repack,
             )
     image.check_disk_size(members[_SYSTEM].size)
     return Bundle(shape.folder or "", members, contents)
@@ -134,7 +139,7 @@ def _digest(pieces: Iterator[bytes], *, keep: bool) -> tuple[str, bytes]:
 class _Shape:
     """What the members so far have in common; none may write outside one folder, or twice."""
 
-    image: ImageFile
+    tar: _tar.Tar
     folder: str | None = None
     seen: set[str] = field(default_factory=set)
     total: int = 0
@@ -165,10 +170,8 @@ class _Shape:
         self.seen.add(path.lower())
         self.total += header.size
         if self.total > MAX_DISK_SIZE:
-            raise _tar.refused(
-                self.image, "image-too-large", header.path, "and more than 64 TiB in all"
-            )
+            raise self.tar.refused("image-too-large", header.path, "and more than 64 TiB in all")
         return name
 
     def _unsafe(self, header: _tar.Header, problem: str) -> ImageError:
-        return _tar.refused(self.image, "image-member-unsafe", header.path, problem)
+        return self.tar.refused("image-member-unsafe", header.path, problem)

@@ -35,12 +35,7 @@ def _qemu(name: str, offset: int, magic: bytes, qemu: str) -> _Format:
 
 
 _IMAGES = (
-    _qemu("a VMDK image", 0, b"KDMV", "vmdk"),
-    _qemu("a VMDK image", 0, b"COWD", "vmdk"),
-    _qemu("a VMDK descriptor", 0, b"# Disk DescriptorFile", "vmdk"),
-    _qemu("a VDI image", 64, b"\x7f\x10\xda\xbe", "vdi"),
     _qemu("a VHDX image", 0, b"vhdxfile", "vhdx"),
-    _qemu("a VHD image", 0, b"conectix", "vpc"),
     _qemu("a QED image", 0, b"QED\0", "qed"),
     _qemu("a qcow version 1 image", 0, b"QFI\xfb\0\0\0\1", "qcow"),
     _qemu("a Parallels image", 0, b"WithoutFreeSpace", "parallels"),
@@ -53,7 +48,7 @@ _IMAGES = (
     _Format("lz4-compressed", 0, b"\x04\x22\x4d\x18", "lz4 -dc {path} > NEW.img"),
     _Format("a zip archive", 0, b"PK\x03\x04", "unzip {path}"),
     _Format("a 7z archive", 0, b"7z\xbc\xaf\x27\x1c", "7z x {path}"),
-    _Format("a tar archive (an OVA, perhaps)", 257, b"ustar", "tar -xf {path}"),
+    _Format("a damaged tar archive (an OVA, perhaps)", 257, b"ustar", "tar -xf {path}"),
     _Format("an HTML page", 0, b"<!DOCTYPE html", "download the image itself, not its page"),
     _Format("an HTML page", 0, b"<!doctype html", "download the image itself, not its page"),
     _Format("an HTML page", 0, b"<html", "download the image itself, not its page"),
@@ -86,13 +81,14 @@ def refuse_foreign(image: ImageFile, *, allow_iso: bool) -> None:
 
 
 def _refuse_footers(image: ImageFile) -> None:
-    """Formats whose only certain mark is at the end: fixed VHD, and Apple's disk images."""
+    """Formats whose only certain mark is at the end: Apple's disk images, and old fixed VHDs."""
     if image.size < _FOOTER:
         return
     tail = image.read(image.size - _FOOTER, _FOOTER, "its last sector")
-    # Virtual PC before 2004 wrote a footer of 511 bytes.
-    if tail.startswith(_VHD_FOOTER) or tail.startswith(_VHD_FOOTER, 1):
-        raise _unsupported(image, "a fixed VHD image", _CONVERT.replace("{qemu}", "vpc"))
+    if tail.startswith(_VHD_FOOTER, 1):  # Virtual PC before 2004 wrote a footer of 511 bytes
+        raise _unsupported(
+            image, "a fixed VHD image of Virtual PC before 2004", _CONVERT.replace("{qemu}", "vpc")
+        )
     if tail.startswith(_DMG_FOOTER):
         raise _unsupported(image, "an Apple disk image", _CONVERT.replace("{qemu}", "dmg"))
 
@@ -101,6 +97,6 @@ def _unsupported(image: ImageFile, name: str, command: str) -> Exception:
     fix = command.replace("{path}", shown(image.path))
     return image.error(
         "image-format-unsupported",
-        f"is {name}, not qcow2 or raw; convert it first: {fix}",
+        f"is {name}, which IMS does not read; convert it first: {fix}",
         fix=fix,
     )

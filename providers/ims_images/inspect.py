@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ims_images import bundle, foreign, qcow2
+from ims_images import bundle, formats, ova
 from ims_images._file import ImageFile, printable, shown
 from ims_images.digest import no_progress
 
@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 __all__ = ["ImageInfo", "inspect_image"]
 
 _KINDS = {
-    "qcow2": "a qcow2 image",
+    **{name: disk.words for name, disk in formats.DISKS.items()},
+    "ova": "a tar archive, as OVA files are",
     "ovm-template": "a tar archive packed by gzip, as Oracle VM templates are",
-    "raw": "a raw disk",
+    formats.RAW: "a raw disk",
 }
+_ARCHIVES = {"ova": ova.check, "ovm-template": bundle.check}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +39,11 @@ class ImageInfo:
     """A sound image.
 
     Attributes:
-        format: ``qcow2``, ``raw``, or ``ovm-template``, an archive (see :mod:`ims_images.bundle`).
+        format: ``qcow2``, ``raw``, ``vmdk``, ``vdi``, ``vhd``; or an archive, ``ova``, or
+            ``ovm-template`` (see :mod:`ims_images.bundle`).
         size: Of the file, in bytes.
-        virtual_size: Of the disk that the guest sees, in bytes; of an archive, its ``System.img``.
+        virtual_size: Of the disk that the guest sees, in bytes; of an ``ovm-template``, its
+            ``System.img``.
     """
 
     format: str
@@ -52,7 +56,7 @@ def inspect_image(path: Path, *, declared: str = "", progress: Progress = no_pro
 
     Args:
         path: A regular file.
-        declared: ``qcow2``, ``raw`` or ``ovm-template`` when the caller knows it; then anything
+        declared: One of the formats of :class:`ImageInfo` when the caller knows it; then anything
             else is refused. An ISO 9660 medium is accepted only when it is declared ``raw``.
         progress: Called with the bytes that were read and those in all while an archive is read,
             which takes its time; what it raises ends the work.
@@ -75,23 +79,21 @@ def inspect_image(path: Path, *, declared: str = "", progress: Progress = no_pro
             raise image.error("image-empty", "is an empty file; download or copy it again")
         found = _recognize(image)
         if declared and declared != found:
-            what = f"not {_KINDS[declared]}" if found == "raw" else _KINDS[found]
+            what = f"not {_KINDS[declared]}" if found == formats.RAW else _KINDS[found]
             raise image.error(
                 "image-format-mismatch",
                 f"is declared as {declared}, but is {what}; declare what it is, or nothing at all",
                 fix=f"file {shown(path)}",
             )
-        if found == "raw":
-            foreign.refuse_foreign(image, allow_iso=declared == "raw")
-            image.check_disk_size(image.size)
-            virtual = image.size
+        if found in _ARCHIVES:
+            virtual = _ARCHIVES[found](image, progress)
         else:
-            virtual = qcow2.check(image) if found == "qcow2" else bundle.check(image, progress)
+            virtual = formats.check(image, found, allow_iso=declared == formats.RAW)
         return ImageInfo(found, image.size, virtual)
 
 
 def _recognize(image: ImageFile) -> str:
-    """The format by the file's first bytes; what has no mark of its own counts as raw."""
-    if qcow2.recognize(image):
-        return "qcow2"
-    return "ovm-template" if bundle.recognize(image) else "raw"
+    """The format by the file's marks; what has no mark of its own counts as raw."""
+    if bundle.recognize(image):
+        return "ovm-template"
+    return "ova" if ova.recognize(image) else formats.recognize(image)

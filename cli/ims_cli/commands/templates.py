@@ -14,7 +14,7 @@ from ims_cli.table import columns, fields
 
 __all__ = ["delete_template", "import_template", "list_templates", "name_from"]
 
-_ENDINGS = re.compile(r"(\.(qcow2|qcow|img|raw|bin|tgz|tar\.gz))+$", re.IGNORECASE)
+_ENDINGS = re.compile(r"(\.(qcow2|qcow|img|raw|bin|vmdk|vdi|vhd|ova|tgz|tar\.gz))+$", re.IGNORECASE)
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9.]+")
 _DASHES_AROUND_DOTS = re.compile(r"[-.]*\.[-.]*")
 _LONGEST = 63
@@ -35,7 +35,7 @@ def name_from(source: str) -> str:
 @click.option(
     "--format",
     "image_format",
-    type=click.Choice(["qcow2", "raw", "ovm-template"]),
+    type=click.Choice(["qcow2", "raw", "vmdk", "vdi", "vhd", "ova", "ovm-template"]),
     help="Found out if absent.",
 )
 @click.option(
@@ -73,7 +73,8 @@ def import_template(
 ) -> None:
     """Bring an image into a pool as a template.
 
-    SOURCE is a qcow2 or raw image, or an Oracle VM template (.tgz): a file, or an https URL.
+    SOURCE is a disk image (qcow2, raw, VMDK, VDI or VHD), an OVA with one disk, or an Oracle VM
+    template (.tgz): a file, or an https URL. qemu-img converts what the provider cannot take.
     """
     from ims_core.units import parse_size  # noqa: PLC0415 - not for --help
 
