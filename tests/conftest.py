@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 import pytest
 from hypothesis import settings
 
-from tests.labs import LabError, cache, kvm, ovm, tiny_guest, xen
+from tests.labs import LabError, cache, kvm, ovm, tiny_guest, virtualbox, xen
+from tests.labs.virtualbox import chroot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from tests.labs.command_line import Lab
     from tests.labs.kvm import KvmLab
     from tests.labs.ovm import OvmLab
-    from tests.labs.xen import Machine as XenMachine
+    from tests.labs.machine import Machine
 
 T = TypeVar("T")
 
@@ -88,16 +89,30 @@ def kvm_lab() -> Iterator[KvmLab]:
 
 
 @pytest.fixture(scope="session")
-def xen_lab() -> Iterator[XenMachine]:
+def xen_lab() -> Iterator[Machine]:
     """A running dom0, which root may enter over SSH."""
     with running("Xen lab", xen, "xen-tests") as lab:
         yield lab
 
 
 @pytest.fixture(scope="session")
-def ovm_lab(xen_lab: XenMachine) -> Iterator[OvmLab]:
+def ovm_lab(xen_lab: Machine) -> Iterator[OvmLab]:
     """A simulated Oracle VM Manager that acts in the Xen lab's dom0."""
     with running("OVM lab", ovm, "ovm-tests") as lab:
+        yield lab
+
+
+@pytest.fixture(scope="session")
+def virtualbox_lab() -> Iterator[Machine]:
+    """A machine with a VirtualBox that starts guests, which root may enter over SSH."""
+    with running("VirtualBox lab", virtualbox, "virtualbox-tests") as lab:
+        yield lab
+
+
+@pytest.fixture(scope="session")
+def virtualbox_chroot() -> Iterator[Machine]:
+    """The same without a driver, in which all but a start goes well."""
+    with running("VirtualBox chroot", chroot, "virtualbox-chroot-tests") as lab:
         yield lab
 
 

@@ -63,12 +63,10 @@ class Listed:
 
 def listed_machines(text: str) -> list[Listed]:
     """The machines of ``list vms --long``; one whose UUID stands there twice has no state."""
-    starts = [(match[1], match.end()) for match in _MACHINE.finditer(text)]
-    uuids = [uuid for uuid, _ in starts]
-    ends = [start for _, start in starts[1:]] + [len(text)]
+    _, *parts = _MACHINE.split(text)
+    uuids, blocks = parts[::2], parts[1::2]
     found: dict[str, Listed] = {}
-    for (uuid, start), end in zip(starts, ends, strict=True):
-        block = text[start:end]
+    for uuid, block in zip(uuids, blocks, strict=True):
         path, state = _PATH.search(block), _STATE.search(block)
         if path is None or uuid in found:
             continue

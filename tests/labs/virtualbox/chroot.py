@@ -35,6 +35,8 @@ done
 mkdir "$tree/dev/pts"
 mount -t devpts -o newinstance,ptmxmode=0666 devpts "$tree/dev/pts"
 ln -s pts/ptmx "$tree/dev/ptmx"
+ln -s /proc/self/fd "$tree/dev/fd"
+ln -s fd/0 "$tree/dev/stdin"
 keys=$(cat "$tree/root/.ssh/authorized_keys")
 mount -t tmpfs -o mode=1777 tmpfs "$tree/tmp"
 mount -t tmpfs -o mode=755 tmpfs "$tree/run"
