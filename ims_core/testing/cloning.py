@@ -32,6 +32,7 @@ MOST_ANNOUNCEMENTS = 100
 
 def test_a_clone_has_its_own_name_uuid_mark_and_cards(ims_target: Target, ims_bench: Bench) -> None:
     """23. clone is a create: the VM is defined, not running, with the mark it was given."""
+    _provider(ims_target)
     source = ims_bench.created()
     seen = ims_bench.look(source.uuid, evidence=True)
     clone = _cloned(ims_target, ims_bench, source)
@@ -46,6 +47,7 @@ def test_a_clone_and_its_source_are_deleted_independently(
     ims_target: Target, ims_bench: Bench
 ) -> None:
     """23. Afterwards neither depends on the other, and nothing is left of either."""
+    _provider(ims_target)
     for first_goes in ("source", "clone"):
         before = everything(ims_target)
         source = ims_bench.created()
@@ -62,6 +64,7 @@ def test_a_clone_and_its_source_are_deleted_independently(
 
 def test_a_clone_reads_its_own_delivery(ims_target: Target, ims_bench: Bench) -> None:
     """23. The root disk is a copy as it is, and yet 10. the delivery is the clone's own."""
+    _provider(ims_target)
     source = ims_bench.started()
     ims_bench.answered(source, source.delivery.nonce)
     ims_target.provider.stop(source.uuid, force=True, timeout=30)
