@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from tests.labs.command_line import Lab
     from tests.labs.kvm import KvmLab
-    from tests.labs.ovm import OvmLab
     from tests.labs.machine import Machine
+    from tests.labs.ovm import OvmLab
 
 T = TypeVar("T")
 

@@ -60,10 +60,8 @@ def _forget_old_cds(host: VirtualBoxHost, machine: Found) -> None:
     """Remove those that neither the machine nor a snapshot of it has."""
     now, _ = find(host, machine.uuid)
     folder, subject = machine.own_folder, f"VM {machine.name}"
-    had = [*machine.settings.discs, machine.settings.drive]
-    paths = {_absolute(path, machine) for path in had if path}
-    kept = {_absolute(path, now) for path in now.settings.discs}
-    old = sorted(name for path in paths - kept if (name := folder.seed_in(path)))
+    gone = set(machine.settings.discs) - set(now.settings.discs)
+    old = sorted(name for path in gone if (name := folder.seed_in(path)))
     known = host.manage("list", "dvds", subject=subject) if old else ""
     for name in old:
         if folder.path(name) in known:
@@ -82,15 +80,3 @@ def _change_properties(host: VirtualBoxHost, machine: Found, delivery: Delivery)
     for key in sorted(stale, key=lambda key: key != _NONCE):
         host.manage("guestproperty", "unset", uuid, key, subject=subject)
     host.secretly(folder.name, properties(uuid, delivery.values), subject=subject)
-
-
-def _absolute(path: str, machine: Found) -> str:
-    """A path out of a settings file, which is relative to where that lies, or absolute."""
-    parent = machine.listed.path.rpartition("/")[0]
-    if path.startswith("/"):
-        return path
-    parts = f"{parent}/{path}".split("/")
-    while ".." in parts[1:]:
-        place = parts.index("..")
-        del parts[place - 1 : place + 1]
-    return "/".join(parts)

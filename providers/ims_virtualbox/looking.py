@@ -11,13 +11,19 @@ from ims_core.errors import ConflictError, HypervisorError, NotFoundError
 from ims_core.models import VM, Mark, State
 from ims_shell.archive import unpack
 from ims_virtualbox.addresses import addresses_of, leases_in
-from ims_virtualbox.names import FORWARD, MARK, RECEIPT, Folder
-from ims_virtualbox.vboxmanage.document import Document, Forward, read_document
+from ims_virtualbox.host import patiently
+from ims_virtualbox.names import ADDRESSES, FORWARD, MARK, RECEIPT, Folder
+from ims_virtualbox.vboxmanage.document import (
+    Document,
+    Forward,
+    read_document,
+    read_registry,
+)
 from ims_virtualbox.vboxmanage.listing import (
-    Listed,
-    listed_machines,
     machine_state,
+    processes_in,
     properties_of,
+    running_states,
 )
 from ims_virtualbox.vboxmanage.states import OFF, SAVED, STATES
 
@@ -37,30 +43,34 @@ class Found:
     """A machine in VirtualBox.
 
     Attributes:
-        listed: As the list has it.
+        uuid: Its UUID.
+        path: Of its settings file.
         document: Its settings; None if they cannot be read.
         state: The word of ``--machinereadable``; empty if VirtualBox does not tell.
         ran: Whether it was ever started, as it is now.
         mark: Ours; None if it is not ours.
         folder: Ours around its settings; None if it is not in the pool's directory.
+        missing: Which file it lacks, in words.
     """
 
-    listed: Listed
+    uuid: str
+    path: str
     document: Document | None
     state: str
     ran: bool
     mark: Mark | None
     folder: Folder | None
-
-    @property
-    def uuid(self) -> str:
-        """Its UUID."""
-        return self.listed.uuid
+    missing: str = ""
 
     @property
     def name(self) -> str:
         """Its name; its UUID where the settings cannot be read."""
         return self.document.name if self.document is not None else self.uuid
+
+    @property
+    def promised(self) -> list[str]:
+        """Its static addresses, as ``network=address``."""
+        return (self.document.extra if self.document else {}).get(ADDRESSES, "").split()
 
     @property
     def is_off(self) -> bool:
@@ -81,7 +91,7 @@ class Found:
         """
         if self.document is None:
             raise HypervisorError(
-                f"VM {self.uuid}: VirtualBox cannot read its settings, {self.listed.path}",
+                f"VM {self.uuid}: VirtualBox cannot read its settings, {self.path}",
                 code="vm-inaccessible",
                 vm=self.uuid,
                 hint=f"bring that file back, or `VBoxManage unregistervm {self.uuid}`",
@@ -119,20 +129,49 @@ class Survey:
 
 
 def survey(host: VirtualBoxHost) -> Survey:
-    """Look at everything: a call of VBoxManage and a script, however many machines there are."""
-    listed = listed_machines(host.manage("list", "vms", "--long", subject="VMs"))
-    paths = "".join(f"{each.path}\n" for each in listed if each.accessible)
-    told = host.ask("documents", stdin=paths.encode(), subject="VMs")
-    documents = {
-        path: read_document(content) for path, content in unpack(told["documents"]).items()
-    }
-    ran = set(told["ran"].decode(errors="replace").splitlines())
-    machines = [
-        found
-        for each in listed
-        if (found := _found(host, each, documents.get(each.path), ran=each.path in ran))
-    ]
-    return Survey(machines, frozenset(_ports(told["listening"].decode(errors="replace"))))
+    """Look at everything, by one call of VBoxManage however many machines there are.
+
+    What a process runs is listed by VBoxManage, and what is neither running nor paused then (it is
+    just being started, say) is asked for by itself; for the others their settings tell.
+    """
+    told = patiently(lambda: host.ask("registry", subject="VMs"))
+    registry, home = told["registry"], told["home"].decode(errors="replace").strip()
+    paths = read_registry(registry, home) if registry.strip() else {}
+    if paths is None:
+        raise HypervisorError(
+            f"{home}/VirtualBox.xml cannot be read",
+            hint="it is VirtualBox's list of its machines: `VBoxManage list vms` looks at it",
+        )
+    files = _files(host, paths)
+    states = running_states(told["running"].decode(errors="replace"))
+    states |= dict.fromkeys(
+        processes_in(told["processes"].decode(errors="replace")) - set(states), ""
+    )
+    machines = [_found(host, uuid, path, files, states) for uuid, path in paths.items()]
+    return Survey(machines, frozenset(_ports(files.listening)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """What the files of the host say: settings by path, and who has run, by the same."""
+
+    documents: Mapping[str, Document | None]
+    ran: frozenset[str]
+    there: frozenset[str]
+    listening: str
+
+
+def _files(host: VirtualBoxHost, paths: Mapping[str, str]) -> _Files:
+    plain = "".join(f"{path}\n" for path in paths.values() if "\n" not in path)
+    told = host.ask("documents", stdin=plain.encode(), subject="VMs")
+    texts = {name: told[name].decode(errors="replace") for name in ("ran", "there", "listening")}
+    archive = unpack(told["documents"])
+    return _Files(
+        {path: read_document(content) for path, content in archive.items()},
+        frozenset(texts["ran"].splitlines()),
+        frozenset(texts["there"].splitlines()),
+        texts["listening"],
+    )
 
 
 def find(host: VirtualBoxHost, vm: str) -> tuple[Found, Survey]:
@@ -177,22 +216,42 @@ def mark_text(mark: Mark) -> str:
 
 
 def _found(
-    host: VirtualBoxHost, listed: Listed, document: Document | None, *, ran: bool
-) -> Found | None:
-    if document is not None and document.uuid != listed.uuid:
-        return None  # a line of somebody's description, not of the list
-    state = listed.state
-    if listed.accessible and state not in STATES:
-        answer = host.manage("showvminfo", listed.uuid, "--machinereadable", subject=listed.uuid)
-        state = machine_state(answer)
+    host: VirtualBoxHost, uuid: str, path: str, files: _Files, states: Mapping[str, str]
+) -> Found:
+    document = files.documents.get(path)
+    if document is not None and document.uuid != uuid:
+        document = None  # somebody put another machine's file there
+    state = states.get(uuid, document.resting if document is not None else "")
+    if uuid in states and state not in STATES:
+        words = ("showvminfo", uuid, "--machinereadable")
+        state = machine_state(host.manage(*words, subject=f"VM {uuid}"))
+    folder = Folder.around(host.directory, path)
     return Found(
-        listed,
+        uuid,
+        path,
         document,
         state,
-        ran,
-        _mark(document, listed.uuid),
-        Folder.around(host.directory, listed.path),
+        path in files.ran,
+        _mark(document, uuid),
+        folder,
+        _missing(document, folder, files.there),
     )
+
+
+def _missing(document: Document | None, folder: Folder | None, there: Collection[str]) -> str:
+    """What a machine of ours lacks of its files; empty if nothing."""
+    if document is None or folder is None:
+        return ""
+    if folder.root not in there:
+        return "its disk root.vdi is missing"
+    if folder.seed_in(document.drive) and document.drive not in there:
+        return "its context medium is missing"
+    gone = [
+        path
+        for path in document.disks.values()
+        if path.startswith(f"{folder.directory}/templates/") and path not in there
+    ]
+    return f"the disk that its own depends on is missing: {gone[0]}" if gone else ""
 
 
 def _mark(document: Document | None, uuid: str) -> Mark | None:
@@ -237,11 +296,11 @@ def _vm(machine: Found, told: Mapping[str, bytes], *, evidence: bool) -> VM:
 
 
 def _problem(machine: Found) -> str:
-    if not machine.listed.accessible or machine.document is None:
+    if machine.document is None:
         return "VirtualBox cannot read its settings"
     if machine.state == "gurumeditation":
         return "VirtualBox gave up on its guest (guru meditation)"
-    return ""
+    return machine.missing
 
 
 def _ssh_rules(document: Document | None) -> list[Forward]:

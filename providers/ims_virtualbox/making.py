@@ -13,8 +13,8 @@ from ims_core.spi import Discarded
 from ims_shell.archive import pack
 from ims_virtualbox.delivering import properties
 from ims_virtualbox.looking import mark_text, survey, taken_name
-from ims_virtualbox.names import FORWARD, MARK, Folder, seed_name, template_disk
-from ims_virtualbox.networks import NAT, subnet_of
+from ims_virtualbox.names import ADDRESSES, FORWARD, MARK, Folder, seed_name, template_disk
+from ims_virtualbox.networks import NAT, promises
 from ims_virtualbox.vboxmanage import commands
 from ims_virtualbox.vboxmanage.document import Forward
 from ims_virtualbox.vboxmanage.listing import listed_media
@@ -126,8 +126,9 @@ class Maker:
     ) -> Iterator[Words]:
         serial = (folder.path("console.log"), folder.path("receipt.log"))
         yield commands.hardware(spec.uuid, spec.memory, spec.vcpus, *serial)
-        subnets = [subnet_of(card, slot) for slot, card in enumerate(spec.interfaces)]
-        yield commands.cards(spec.uuid, spec.interfaces, subnets, forward)
+        yield commands.cards(spec.uuid, spec.interfaces, self.settings["nat_subnet"], forward)
+        if promised := promises(spec.interfaces):
+            yield ("setextradata", spec.uuid, ADDRESSES, " ".join(promised))
         yield commands.controller(spec.uuid)
         make = commands.linked_disk if source.linked else commands.copied_disk
         yield make(folder.root, source.path)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from ims_core.models import Delivery
 
 __all__ = [
+    "ADDRESSES",
     "CONTEXT",
     "FORWARD",
     "IMAGE",
@@ -24,6 +25,8 @@ __all__ = [
 
 MARK = "IMS/mark"
 """The key of a machine's extra data under which our mark stands."""
+ADDRESSES = "IMS/addresses"
+"""The same for its static addresses, as ``network=address``, separated by spaces."""
 CONTEXT = "/IMS/Context/"
 """Where a guest finds the values of its context among its properties, and nothing to change."""
 RECEIPT = "/IMS/Receipt/"

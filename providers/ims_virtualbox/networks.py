@@ -8,7 +8,6 @@ from ipaddress import (
     IPv4Interface,
     IPv4Network,
     IPv6Interface,
-    ip_address,
     ip_interface,
 )
 from typing import TYPE_CHECKING
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from ims_core.models import Interface
     from ims_virtualbox.host import VirtualBoxHost
 
-__all__ = ["NAT", "Networks", "subnet_of"]
+__all__ = ["NAT", "Networks", "promises"]
 
 NAT = "nat"
 MOST_CARDS = 8
@@ -32,18 +31,23 @@ _LISTS = {
     "hostonlynet": ("hostonlynets", "Name"),
     "natnetwork": ("natnetworks", "Name"),
 }
-_NAT_HOSTS = {2: "the gateway", 3: "the name server", 4: "the TFTP server"}
-_NAT_PREFIXES = range(8, 29)
+_SECOND = IPv4Address("10.0.3.0")
 
 
 @dataclass(frozen=True, slots=True)
 class Networks:
-    """What VirtualBox says of the networks that were asked for: the host's own address on each."""
+    """What VirtualBox says of the networks that were asked for.
+
+    Attributes:
+        known: The host's own address on each.
+        subnet: What NAT serves for the first card of each VM.
+    """
 
     known: dict[str, IPv4Interface | None]
+    subnet: IPv4Network
 
     @classmethod
-    def asked(cls, host: VirtualBoxHost, names: Iterable[str]) -> Networks:
+    def asked(cls, host: VirtualBoxHost, names: Iterable[str], subnet: str) -> Networks:
         """Ask for these networks: nothing for ``nat`` and ``intnet``, once for each other kind."""
         known: dict[str, IPv4Interface | None] = {}
         for kind in sorted({name.partition(":")[0] for name in names} & set(_LISTS)):
@@ -51,7 +55,7 @@ class Networks:
             for each in paragraphs(host.manage("list", command, subject="networks")):
                 if word in each:
                     known[f"{kind}:{each[word]}"] = _home(each)
-        return cls(known)
+        return cls(known, IPv4Network(subnet))
 
     def completed(
         self, cards: Sequence[Interface], default: str, others: dict[str, str]
@@ -61,7 +65,7 @@ class Networks:
         Args:
             cards: As they were ordered.
             default: The network of cards that name none.
-            others: Names of VMs by ``network=address``.
+            others: Names of VMs by what they were promised; see :func:`promises`.
 
         Raises:
             NotFoundError: ``network-not-found``.
@@ -76,17 +80,15 @@ class Networks:
             self._complete(replace(card, network=card.network or default), slot)
             for slot, card in enumerate(cards)
         )
-        for card in found:
-            for text in card.addresses:
-                key = f"{card.network}={ip_interface(text).ip}"
-                if card.network != NAT and key in others:
-                    raise _taken(text, f"VM {others[key]!r}")
+        for promise in promises(found):
+            if promise in others:
+                raise _taken(promise.partition("=")[2], f"VM {others[promise]!r}")
         return found
 
     def _complete(self, card: Interface, slot: int) -> Interface:
         kind, _, name = card.network.partition(":")
         if card.network == NAT:
-            return _behind_nat(card, slot)
+            return _behind_nat(card, _nat_subnet(self.subnet, slot))
         if kind not in {*_LISTS, "intnet"} or not name:
             raise NotFoundError(
                 f"there is no network {card.network!r}",
@@ -106,52 +108,35 @@ class Networks:
         )
 
 
-def subnet_of(card: Interface, slot: int) -> str:
-    """The subnet that VirtualBox's NAT must serve for a card; empty for its own choice."""
-    nets = [ip_interface(each).network for each in card.addresses]
-    own = _default_subnet(slot)
-    chosen = next((net for net in nets if isinstance(net, IPv4Network) and net != own), None)
-    return str(chosen) if card.network == NAT and chosen is not None else ""
+def promises(cards: Iterable[Interface]) -> list[str]:
+    """The static addresses of cards, as ``network=address``."""
+    return [f"{card.network}={ip_interface(text).ip}" for card in cards for text in card.addresses]
 
 
-def _behind_nat(card: Interface, slot: int) -> Interface:
-    """NAT is each card's own: VirtualBox serves whatever subnet it is told to."""
-    own = _default_subnet(slot)
-    addresses = tuple(_with_prefix(each, own) for each in card.addresses)
+def _behind_nat(card: Interface, net: IPv4Network) -> Interface:
+    """A card behind NAT, whose hosts VirtualBox itself plays."""
+    addresses = tuple(
+        _within(each, NAT, IPv4Interface((net[2], net.prefixlen))) for each in card.addresses
+    )
     homes = [each for each in map(ip_interface, addresses) if isinstance(each, IPv4Interface)]
+    for each in homes:
+        if each.network != net:
+            raise _outside(str(each), NAT, str(net))
+        if each.ip in (net[3], net[4]):
+            raise _taken(str(each), "VirtualBox's own servers behind NAT")
     if not homes:
         return replace(card, addresses=addresses)
-    net = homes[0].network
-    if any(each.network != net for each in homes) or net.prefixlen not in _NAT_PREFIXES:
-        raise InvalidError(
-            f"addresses {', '.join(map(str, homes))}: VirtualBox's NAT serves one IPv4 network of"
-            f" /{_NAT_PREFIXES[0]} to /{_NAT_PREFIXES[-1]} for each card",
-            code="address-outside-network",
-            hint="give addresses of one such network",
-        )
-    for each in homes:
-        number = int(each.ip) - int(net.network_address)
-        if number in _NAT_HOSTS:
-            raise _taken(str(each), f"{_NAT_HOSTS[number]} of VirtualBox's NAT")
     return replace(
         card,
         addresses=addresses,
-        gateways=card.gateways or (str(net.network_address + 2),),
-        nameservers=card.nameservers or (str(net.network_address + 3),),
+        gateways=card.gateways or (str(net[2]),),
+        nameservers=card.nameservers or (str(net[3]),),
     )
 
 
-def _default_subnet(slot: int) -> IPv4Network:
-    return IPv4Network((IPv4Address("10.0.2.0") + 256 * slot, 24))
-
-
-def _with_prefix(text: str, net: IPv4Network) -> str:
-    if "/" in text:
-        return text
-    address = ip_address(text)
-    if address in net:
-        return f"{address}/{net.prefixlen}"
-    raise _outside(text, NAT, str(net))
+def _nat_subnet(first: IPv4Network, slot: int) -> IPv4Network:
+    """What NAT serves for a card; VirtualBox's own choice for all but the first."""
+    return first if slot == 0 else IPv4Network((_SECOND + 256 * (slot - 1), 24))
 
 
 def _within(text: str, network: str, home: IPv4Interface | None) -> str:
@@ -171,7 +156,8 @@ def _outside(text: str, network: str, known: str) -> InvalidError:
     return InvalidError(
         f"address {text} is outside what VirtualBox knows of network {network!r}: {known}",
         code="address-outside-network",
-        hint="give it with its prefix length, as 192.0.2.10/24",
+        hint="give one of that network, or with its prefix length, as 192.0.2.10/24, where nothing"
+        " is known",
     )
 
 

@@ -16,10 +16,9 @@ from ims_shell.templates import Templates
 from ims_virtualbox import checks, delivering, looking, metrics, running, snapshots
 from ims_virtualbox.host import VirtualBoxHost
 from ims_virtualbox.making import Maker, Source, remove_folder, remove_machine
-from ims_virtualbox.names import IMAGE, Folder
-from ims_virtualbox.networks import Networks, subnet_of
+from ims_virtualbox.names import ADDRESSES, IMAGE, Folder
+from ims_virtualbox.networks import Networks, promises
 from ims_virtualbox.scripts import script
-from ims_virtualbox.vboxmanage import commands
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -243,16 +242,12 @@ class VirtualBoxProvider(Provider):
         remove_machine(self._host, machine if ours else replace(machine, folder=None))
 
     def set_addresses(self, vm: str, interfaces: Sequence[Interface]) -> Sequence[Interface]:
-        """Check and complete them, and have NAT serve their subnets from the next start on."""
+        """Check and complete them, and note them down; no DHCP of ours is to be told."""
         machine, seen = looking.find(self._host, vm)
         completed = self._completed(interfaces, vm, seen)
-        subnets = {slot: subnet_of(card, slot) for slot, card in enumerate(completed)}
-        served = {
-            card.slot: card.subnet for card in machine.settings.adapters if card.network == "nat"
-        }
-        other = {slot: net for slot, net in subnets.items() if served.get(slot, net) != net}
-        if other and machine.is_off:
-            words = commands.nat_subnets(vm, other)
+        promised = promises(completed)
+        if promised != machine.promised:
+            words = ("setextradata", vm, ADDRESSES, " ".join(promised))
             self._host.manage(*words, subject=f"VM {machine.name}")
         return completed
 
@@ -356,13 +351,10 @@ class VirtualBoxProvider(Provider):
         self, cards: Sequence[Interface], vm: str, seen: Survey
     ) -> tuple[Interface, ...]:
         default = self._settings["network"]
-        networks = Networks.asked(self._host, {card.network or default for card in cards})
-        promised = {
-            address: each.name
-            for each in seen.machines
-            if each.mark is not None and each.uuid != vm
-            for address in each.mark.addresses.split()
-        }
+        names = {card.network or default for card in cards}
+        networks = Networks.asked(self._host, names, self._settings["nat_subnet"])
+        others = (each for each in seen.machines if each.uuid != vm)
+        promised = {address: each.name for each in others for address in each.promised}
         return networks.completed(cards, default, promised)
 
     def _discard_vm(self, resource: Resource) -> Discarded:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from ims_shell.settings import ShellSettings
 
@@ -14,6 +15,14 @@ _KINDS = "bridged|hostonly|hostonlynet|natnetwork|intnet"
 _NETWORK = rf"^(nat|({_KINDS}):[A-Za-z0-9 ._:()#+-]{{1,64}})$"
 _PORTS = r"^[1-9][0-9]{0,4}-[1-9][0-9]{0,4}$"
 _HIGHEST_PORT = 65535
+_PREFIXES = range(8, 29)
+
+
+def _subnet(text: str) -> str:
+    net = IPv4Network(text)
+    if net.prefixlen not in _PREFIXES:
+        raise ValueError(f"VirtualBox's NAT serves networks of /{_PREFIXES[0]} to /{_PREFIXES[-1]}")
+    return str(net)
 
 
 class Settings(ShellSettings):
@@ -39,6 +48,11 @@ class Settings(ShellSettings):
         pattern=_NETWORK,
         description="The network of cards that name none: `nat`, or `bridged:`, `hostonly:`,"
         " `hostonlynet:`, `natnetwork:` or `intnet:` and a name.",
+    )
+    nat_subnet: Annotated[str, AfterValidator(_subnet)] = Field(
+        default="10.0.2.0/24",
+        description="The IPv4 network that `nat` is for a VM's first card. Each VM is alone there,"
+        " but for VirtualBox's gateway (the second host) and name server (the third).",
     )
     ssh_ports: Annotated[str, Field(pattern=_PORTS)] = Field(
         default="2200-2999",

@@ -15,5 +15,4 @@ while [ $# -gt 0 ]; do
     shift 3
 done
 section "$boundary" leases
-cat "${VBOX_USER_HOME:-$HOME/.config/VirtualBox}"/*-Dhcpd.leases \
-    "$HOME"/Library/VirtualBox/*-Dhcpd.leases 2>/dev/null | head -c 4194304 || :
+cat "$(settings_home)"/*-Dhcpd.leases 2>/dev/null | head -c 4194304 || :

@@ -19,9 +19,18 @@ vbox() {
     VBoxManage -q "$@" 8<&- 9<&-
 }
 
+# Where VirtualBox keeps its own settings (com::GetVBoxUserHomeDirectory in its source).
+settings_home() {
+    for home in "${VBOX_USER_HOME:-}" "$HOME/Library/VirtualBox" "$HOME/.VirtualBox"; do
+        [ -n "$home" ] && [ -d "$home" ] && printf '%s\n' "$home" && return
+    done
+    printf '%s\n' "${XDG_CONFIG_HOME:-$HOME/.config}/VirtualBox"
+}
+
 # While somebody makes a disk that depends on a template's, nobody makes VirtualBox forget that.
 hold_template() { # NAME
-    exec 8<"$dir/templates/$1" || refuse template-not-found "template $1 is not there any more"
+    [ -d "$dir/templates/$1" ] || refuse template-not-found "there is no template $1"
+    exec 8<"$dir/templates/$1"
     flock -w 20 8 || refuse busy "template $1 is in use by another request"
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from ims_core.models import Interface
     from ims_virtualbox.vboxmanage.document import Forward
@@ -62,35 +62,25 @@ def hardware(uuid: str, memory: int, cpus: int, console: str, receipt: str) -> W
 
 
 def cards(
-    uuid: str, interfaces: Sequence[Interface], subnets: Sequence[str], forward: Forward | None
+    uuid: str, interfaces: Sequence[Interface], subnet: str, forward: Forward | None
 ) -> Words:
     """Set its network cards.
 
     Args:
         uuid: The machine's.
         interfaces: Completed.
-        subnets: For each what NAT is to serve; empty for VirtualBox's own choice.
-        forward: For the first of them.
+        subnet: What NAT is to serve for the first of them, if that is behind NAT.
+        forward: Likewise.
     """
     words = ["modifyvm", uuid]
-    for slot, (card, subnet) in enumerate(zip(interfaces, subnets, strict=True), 1):
+    for slot, card in enumerate(interfaces, 1):
         kind, _, name = card.network.partition(":")
         mac = card.mac.replace(":", "")
         words += [f"--nic{slot}", kind, f"--nictype{slot}", "82540EM", f"--macaddress{slot}", mac]
         if name:
             words += [f"{_NETWORK_OPTIONS[kind]}{slot}", name]
-        if subnet:
-            words += [f"--natnet{slot}", subnet]
     if forward is not None:
-        words += ["--natpf1", ssh_rule(forward)]
-    return tuple(words)
-
-
-def nat_subnets(uuid: str, subnets: Mapping[int, str]) -> Words:
-    """Let NAT serve other subnets, by the number of the card from 0 on."""
-    words = ["modifyvm", uuid]
-    for slot, subnet in subnets.items():
-        words += [f"--natnet{slot + 1}", subnet or "default"]
+        words += ["--natnet1", subnet, "--natpf1", ssh_rule(forward)]
     return tuple(words)
 
 

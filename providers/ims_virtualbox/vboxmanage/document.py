@@ -1,7 +1,8 @@
-"""A machine's settings file (``NAME.vbox``), which VirtualBox writes whenever something changes.
+"""VirtualBox's settings files: the list of machines, and each machine's ``NAME.vbox``.
 
-One request reads those of all machines, where VBoxManage tells of one at a time; nothing is ever
-written to them. Source: ``src/VBox/Main/xml/VirtualBox-settings.xsd``.
+VirtualBox writes them whenever something changes. One request reads those of all machines, where
+VBoxManage takes a seventh of a second to tell of one; nothing is ever written to them. Source:
+``src/VBox/Main/xml/VirtualBox-settings.xsd``.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from xml.etree.ElementTree import Element
 
-__all__ = ["Adapter", "Document", "Forward", "Taken", "read_document"]
+__all__ = ["Adapter", "Document", "Forward", "Taken", "read_document", "read_registry"]
 
 _LARGEST = 8 << 20
 _MAC_DIGITS = 12
@@ -49,14 +50,12 @@ class Adapter:
         slot: From 0 on.
         mac: With colons.
         network: As :class:`ims_core.models.Interface` has it, ``nat`` or ``bridged:eth0``.
-        subnet: Of NAT, where it is not VirtualBox's own choice.
         forwards: Of NAT.
     """
 
     slot: int
     mac: str
     network: str
-    subnet: str = ""
     forwards: tuple[Forward, ...] = ()
 
 
@@ -86,6 +85,7 @@ class Document:
     Attributes:
         uuid: The machine's.
         name: The machine's.
+        resting: Its state while no process runs it, as ``--machinereadable`` has it.
         memory: MiB.
         cpus: How many.
         extra: VirtualBox's "extra data": texts of anybody's by key.
@@ -101,6 +101,7 @@ class Document:
 
     uuid: str
     name: str
+    resting: str
     memory: int
     cpus: int
     extra: Mapping[str, str] = field(default_factory=dict)
@@ -116,16 +117,47 @@ class Document:
 
 def read_document(content: bytes) -> Document | None:
     """What a settings file says; None if it is none."""
-    if len(content) > _LARGEST:
-        return None
     try:
-        root = Defused.fromstring(content, forbid_dtd=True)
-        for each in root.iter():
-            each.tag = each.tag.rpartition("}")[2]
-        machine = root.find("Machine")
+        machine = _parsed(content).find("Machine")
         return None if machine is None else _document(machine)
     except (Defused.ParseError, DefusedXmlException, ValueError, RecursionError):
         return None
+
+
+def read_registry(content: bytes, home: str) -> dict[str, str] | None:
+    """The paths of all machines' settings files by UUID, out of ``VirtualBox.xml``.
+
+    Args:
+        content: Of that file.
+        home: Where it lies; paths may be relative to that.
+
+    Returns:
+        None if it is no such file.
+    """
+    try:
+        entries = _parsed(content).iterfind("Global/MachineRegistry/MachineEntry")
+        paths = {_uuid(each): each.get("src", "") for each in entries}
+    except (Defused.ParseError, DefusedXmlException, ValueError, RecursionError):
+        return None
+    return {
+        uuid: path if path.startswith("/") else f"{home}/{path}" for uuid, path in paths.items()
+    }
+
+
+def _parsed(content: bytes) -> Element:
+    if len(content) > _LARGEST:
+        raise ValueError("too large for a settings file")
+    root = Defused.fromstring(content, forbid_dtd=True)
+    for each in root.iter():
+        each.tag = each.tag.rpartition("}")[2]
+    return root
+
+
+def _resting(machine: Element) -> str:
+    aborted, saved = machine.get("aborted") == "true", bool(machine.get("stateFile"))
+    if saved:
+        return "aborted-saved" if aborted else "saved"
+    return "aborted" if aborted else "poweroff"
 
 
 def _document(machine: Element) -> Document:
@@ -143,6 +175,7 @@ def _document(machine: Element) -> Document:
     return Document(
         uuid=_uuid(machine),
         name=machine.get("name", ""),
+        resting=_resting(machine),
         memory=int(_one(hardware, "Memory").get("RAMSize", "0")),
         cpus=int(_one(hardware, "CPU").get("count", "1")),
         extra={
@@ -176,7 +209,6 @@ def _adapters(hardware: Element) -> Iterator[Adapter]:
             slot=int(each.get("slot", "0")),
             mac=":".join(mac[place : place + 2] for place in range(0, _MAC_DIGITS, 2)),
             network=kind if kind == "nat" else f"{kind}:{name}",
-            subnet=how.get("network", "") if kind == "nat" else "",
             forwards=tuple(_forwards(how)),
         )
 

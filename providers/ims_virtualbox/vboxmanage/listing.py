@@ -8,7 +8,6 @@ nothing.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ims_virtualbox.vboxmanage.states import known_state
@@ -17,22 +16,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
-    "Listed",
-    "listed_machines",
     "listed_media",
     "machine_state",
     "paragraphs",
+    "processes_in",
     "properties_of",
+    "running_states",
     "sampled",
 ]
 
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _MACHINE = re.compile(rf"^UUID: +({_UUID})$", re.MULTILINE)
-_PATH = re.compile(r"^Config file: +(/.*\.vbox)$", re.MULTILINE)
 _STATE = re.compile(r"^State: +(.*?) \(since [^()]*\)$", re.MULTILINE)
-_NO_ACCESS = "Access error details:"
+_PROCESS = re.compile(rf" --startvm ({_UUID})\b")
 _VM_STATE = re.compile(r'^VMState="([a-z-]+)"$', re.MULTILINE)
-_MEDIUM = re.compile(rf"^UUID: +({_UUID})$.*?^Location: +(/.*)$", re.MULTILINE | re.DOTALL)
+_MEDIUM = re.compile(rf"^UUID: +({_UUID})\n(?:[^\n]+\n)*?Location: +(/[^\n]*)$", re.MULTILINE)
 # 7.x, then 6.x.
 _PROPERTY = re.compile(
     r"^(?P<key>/\S+) *= '(?P<value>.*)' *@ \S+.*$"
@@ -44,40 +42,20 @@ _SAMPLE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A machine in the list.
+def running_states(text: str) -> dict[str, str]:
+    """The states of ``list runningvms --long`` by UUID, in the words of ``--machinereadable``.
 
-    Attributes:
-        uuid: Its UUID.
-        path: Of its settings file.
-        state: The word of ``--machinereadable``; empty if the list does not tell.
-        accessible: Whether VirtualBox could read its settings.
+    The state of a machine whose UUID stands there twice is empty: a line of somebody's description
+    may be one of them.
     """
-
-    uuid: str
-    path: str
-    state: str
-    accessible: bool
-
-
-def listed_machines(text: str) -> list[Listed]:
-    """The machines of ``list vms --long``; one whose UUID stands there twice has no state."""
     _, *parts = _MACHINE.split(text)
     uuids, blocks = parts[::2], parts[1::2]
-    found: dict[str, Listed] = {}
+    found: dict[str, str] = {}
     for uuid, block in zip(uuids, blocks, strict=True):
-        path, state = _PATH.search(block), _STATE.search(block)
-        if path is None or uuid in found:
-            continue
+        state = _STATE.search(block)
         sure = state is not None and uuids.count(uuid) == 1
-        found[uuid] = Listed(
-            uuid,
-            path[1],
-            known_state(state[1]) if sure and state is not None else "",
-            accessible=_NO_ACCESS not in block.splitlines(),
-        )
-    return list(found.values())
+        found[uuid] = known_state(state[1]) if sure and state is not None else ""
+    return found
 
 
 def machine_state(text: str) -> str:
@@ -89,6 +67,11 @@ def machine_state(text: str) -> str:
 def listed_media(text: str) -> list[tuple[str, str]]:
     """UUID and path of each medium of ``list hdds`` or ``list dvds``, those that depend last."""
     return [(match[1], match[2]) for match in _MEDIUM.finditer(text)]
+
+
+def processes_in(text: str) -> set[str]:
+    """UUIDs of the machines that a process runs, out of the arguments of all processes."""
+    return set(_PROCESS.findall(text))
 
 
 def properties_of(text: str) -> dict[str, str]:
