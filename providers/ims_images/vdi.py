@@ -91,18 +91,14 @@ def _check_map(image: ImageFile, header: _Header) -> None:
     """Each block in use has a place of its own in the file."""
     places = max(image.size - header.data_offset, 0) // _BLOCK + 1
     seen = bytearray(places)
-    last_length = header.disk_size - (header.blocks - 1) * _BLOCK
-    number = 0
     for words in image.words(
         header.map_offset, header.blocks, "its block map", kind="I", order="little"
     ):
         if min(words) < _UNUSED:
-            for block, place in enumerate(words, number):
+            for place in words:
                 if place >= _UNUSED:
                     continue
-                length = last_length if block == header.blocks - 1 else _BLOCK
-                image.check_range(header.data_offset + place * _BLOCK, length, "a block of data")
+                image.check_range(header.data_offset + place * _BLOCK, _BLOCK, "a block of data")
                 if seen[place]:
                     raise image.corrupt("two blocks of its disk have the same place in the file")
                 seen[place] = 1
-        number += len(words)

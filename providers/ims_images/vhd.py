@@ -56,8 +56,6 @@ def check(image: ImageFile) -> int:
         ImageError: See :func:`ims_images.inspect_image`.
     """
     dynamic = image.read(0, len(_COOKIE), "its start") == _COOKIE
-    if image.size % _SECTOR:
-        raise image.truncated("a part of its last sector")
     end = image.size - _SECTOR
     if image.read(end, len(_COOKIE), "its footer") != _COOKIE:
         raise image.truncated("its footer")

@@ -49,32 +49,24 @@ def check_grains(image: ImageFile, header: Header) -> None:
     if not header.directory:
         raise image.corrupt("it has no grain directory")
     known: set[int] = set()
-    first = 0
     for tables in image.words(
         header.directory * _SECTOR, length, "its grain directory", kind="I", order="little"
     ):
         if any(tables):
-            for number, table in enumerate(tables, first):
+            for table in tables:
                 if table and table not in known:
                     known.add(table)
-                    _check_table(image, header, table, number * header.table_entries)
-        first += len(tables)
+                    _check_table(image, header, table)
 
 
-def _check_table(image: ImageFile, header: Header, table: int, first: int) -> None:
-    """Check the places of the grains from number ``first`` on."""
+def _check_table(image: ImageFile, header: Header, table: int) -> None:
     (grains,) = image.words(
         table * _SECTOR, header.table_entries, "a grain table", kind="I", order="little"
     )
     if header.compressed:
         _check_packed(image, header, grains)
     elif max(grains) + header.grain > image.size // _SECTOR:
-        # The last grain may stop where the disk does; what would lie behind that is never read.
-        for number, grain in enumerate(grains, first):
-            left = header.capacity - number * header.grain
-            if grain and left > 0:
-                length = min(left, header.grain) * _SECTOR
-                image.check_range(grain * _SECTOR, length, "a grain of data")
+        raise image.truncated("a grain of data")
 
 
 def _check_packed(image: ImageFile, header: Header, grains: Iterable[int]) -> None:

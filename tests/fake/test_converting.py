@@ -258,6 +258,19 @@ def test_a_killed_import_leaves_one_folder_until_the_next(
     assert contents(pool) == before
 
 
+def test_what_a_killed_import_left_is_gone_before_the_next_needs_its_room(
+    connect: Connect, own_state: Path, images: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect()
+    line = [sys.executable, "-c", KILLED_THEN + IMPORT, str(images["vmdk"])]
+    assert subprocess.run(line, timeout=60, check=False).returncode == KILLED
+    [folder] = cached(own_state)
+    assert folder.endswith(".converted")
+    pretend(own_state, monkeypatch, f"ls {own_state}/state/downloads/{folder} >&2; exit 1")
+    with pytest.raises(ImageError, match=r"cannot be converted: disk\.qcow2\.part$"):
+        connect().import_template(str(images["vmdk"]), "web")
+
+
 def test_two_imports_of_one_image_do_not_disturb_each_other(
     connect: Connect, pool: Path, own_state: Path, images: dict[str, Path]
 ) -> None:

@@ -107,6 +107,7 @@ def test_a_disk_is_as_large_as_its_vhd_says_and_not_as_its_geometry(
     data = bytearray(sources["vhd-fixed"].read_bytes())
     footer = data[-512:]
     footer[28:32] = b"vbox"  # QEMU would take the geometry of it, and lose the end of the disk
+    footer[56:60] = b"\0\x64\4\x11"  # 100 cylinders, 4 heads, 17 sectors
     footer[64:68] = bytes(4)
     footer[64:68] = (~sum(footer) & 0xFFFFFFFF).to_bytes(4, "big")
     path = tmp_path / "disk.vhd"

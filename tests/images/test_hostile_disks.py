@@ -139,6 +139,12 @@ def headed(image: bytes, **values: int) -> bytes:
     return image[:512] + sealed(changed(image[512:], SPARSE, **values), 0, 1024, 36)
 
 
+def described(image: bytes, old: bytes, new: bytes) -> bytes:
+    """A VMDK with another descriptor."""
+    descriptor = image[512:10752].rstrip(b"\0").replace(old, new, 1).ljust(10240, b"\0")
+    return image[:512] + descriptor + image[10752:]
+
+
 def inspected(path: Path, data: bytes, kind: str) -> Any:
     """What comes of it, an info or an error."""
     global watching  # noqa: PLW0603 - an audit hook stays for ever
@@ -392,8 +398,7 @@ def test_a_vmdk_names_no_other_file(
 ) -> None:
     image = good["vmdk"]
     assert old in image[512:10752]
-    descriptor = image[512:10752].rstrip(b"\0").replace(old, new, 1).ljust(10240, b"\0")
-    assert code_of(only_itself, image[:512] + descriptor + image[10752:], "vmdk") == code
+    assert code_of(only_itself, described(image, old, new), "vmdk") == code
 
 
 def test_a_name_that_qemu_would_find_behind_the_text_is_found(
@@ -403,6 +408,39 @@ def test_a_name_that_qemu_would_find_behind_the_text_is_found(
     evil = b'parentFileNameHint="/etc/passwd"'
     data = image[: 10752 - len(evil)] + evil + image[10752:]
     assert code_of(only_itself, data, "vmdk") == "image-has-backing-file"
+
+
+def test_the_descriptor_is_the_one_that_qemu_reads(
+    good: dict[str, bytes], only_itself: Path
+) -> None:
+    image = good["vmdk"]
+    evil = described(image, b"version=1", b'parentFileNameHint="/etc/passwd"')
+    place = len(evil) // 512
+    data = changed(evil, VMDK, descriptor=place) + image[512:10752]
+    assert code_of(only_itself, data, "vmdk") == "image-corrupt"
+
+
+def test_a_directory_has_a_limit(good: dict[str, bytes], only_itself: Path) -> None:
+    capacity = 64 << 31
+    size = b"RW %d" % (len(NOISE) // 512)
+    data = described(good["vmdk"], size, b"RW %d" % capacity)
+    data = changed(data, VMDK, capacity=capacity, grain=8)
+    assert code_of(only_itself, data, "vmdk") == "image-too-large"
+
+
+def test_a_fixed_vhd_has_a_limit(good: dict[str, bytes], only_itself: Path) -> None:
+    """Of 2040 GiB, although the file has more."""
+    size = (2040 << 30) + 512
+    footer = sealed(changed(good["fixed"][-512:], VHD, size=size), 0, 512, 64)
+    only_itself.touch()
+    try:
+        os.truncate(only_itself, size)
+    except OSError:
+        pytest.skip("this file system has no such large files")
+    with only_itself.open("ab") as file:
+        file.write(footer)
+    with pytest.raises(ImageError, match="more than a VHD can hold"):
+        inspect_image(only_itself)
 
 
 def test_tables_of_an_enormous_disk_take_no_time(only_itself: Path, good: dict[str, bytes]) -> None:

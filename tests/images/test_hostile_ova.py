@@ -138,6 +138,13 @@ def test_links_folders_and_sparse_files_are_none(path: Path, kind: bytes) -> Non
     assert refused(path, packed(GOOD)[:-1024] + evil + bytes(1024)).code == "image-member-unsafe"
 
 
+def test_a_folder_is_none_either(path: Path) -> None:
+    for name, kind in (("folder", b"5"), ("folder/", b"5"), ("folder/", b"0")):
+        evil = changed(member("x"), (0, name.encode().ljust(100, b"\0")), (156, kind))
+        error = refused(path, packed(GOOD)[:-1024] + evil + bytes(1024))
+        assert error.code == "image-member-unsafe"
+
+
 def test_the_descriptor_comes_first(path: Path) -> None:
     for members in ({DISK: RAW, "web.ovf": ovf()}, {"a.txt": b"x"}):
         error = refused(path, packed(members), "")
