@@ -14,7 +14,7 @@ import pytest
 from hypothesis import settings
 
 from tests.labs import LabError, cache, kvm, ovm, tiny_guest, virtualbox, xen
-from tests.labs.virtualbox import chroot
+from tests.labs.virtualbox import chroot, guest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -123,6 +123,15 @@ def tiny_image() -> Path:
         return tiny_guest.build()
     except LabError as error:
         unavailable("tiny guest", error)
+
+
+@pytest.fixture(scope="session")
+def tiny_virtualbox_image() -> Path:
+    """The same with what speaks to VirtualBox's own device in it."""
+    try:
+        return guest.build()
+    except LabError as error:
+        unavailable("tiny guest for VirtualBox", error)
 
 
 @contextmanager

@@ -93,7 +93,7 @@ class Maker:
         subject = f"VM {spec.name}"
         medium = {seed_name(delivery): delivery.medium} if delivery.carrier is Carrier.ISO else {}
         undo.announce("vm-folder", folder.name)
-        undo.announce("vm", f"{spec.uuid}/{undo.operation}")
+        undo.announce("vm", spec.uuid)
         self.host.call("put", folder.name, stdin=pack(medium), subject=subject)
 
         def manage(words: Words, template: str = "") -> None:

@@ -164,7 +164,7 @@ class VirtualBoxProvider(Provider):
     def discard(self, resource: Resource) -> Discarded:
         """Remove a VM, a folder, a snapshot or a template, if that operation made it."""
         operation, name = resource.operation, resource.name
-        if not operation or operation not in name:
+        if not operation or (resource.kind != "vm" and operation not in name):
             return Discarded.NOT_OURS
         if resource.kind == "snapshot":
             return snapshots.discard(self._host, name, operation)
@@ -362,8 +362,7 @@ class VirtualBoxProvider(Provider):
         operation, name = resource.operation, resource.name
         machines = looking.survey(self._host).machines
         if resource.kind == "vm":
-            vm = name.partition("/")[0]
-            found = next((each for each in machines if each.uuid == vm), None)
+            found = next((each for each in machines if each.uuid == name), None)
             if found is None:
                 return Discarded.ABSENT
         else:

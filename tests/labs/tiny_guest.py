@@ -16,6 +16,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from ims_bootparams import guest
@@ -24,7 +25,7 @@ from tests.labs.commands import progress, run, versions
 from tests.labs.newc import Archive
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 #: What the guest prints on its console when it has read its context.
 READY = "ims-guest: ready"
@@ -39,6 +40,7 @@ label linux
   append initrd=/initrd {KERNEL_LINE}
 """
 
+_NOTHING: Mapping[str, Path] = MappingProxyType({})
 _HERE = Path(__file__).parent
 _FILES = _HERE / "guest"
 
@@ -77,8 +79,11 @@ _DIRECTORIES = (
 )
 
 
-def build() -> Path:
+def build(added: Mapping[str, Path] = _NOTHING) -> Path:
     """Return the path of the image, a compressed qcow2; build it if anything changed.
+
+    Args:
+        added: Further programs, by their places in the guest.
 
     It is a base for overlays: do not write to it. Beside it stand ``tiny.raw``, and ``vmlinuz``,
     ``vmlinux`` (the same, unpacked) and ``initrd.gz``, for hypervisors that load a kernel
@@ -92,15 +97,17 @@ def build() -> Path:
         *_BUILDERS,
         *(part for path in files for part in (path.name, path)),
         guest.program().decode(),
+        *(part for place, path in sorted(added.items()) for part in (place, path)),
     )
-    return cache.entry("tiny-guest", entry_key, lambda work: _build(boot, work)) / "tiny.qcow2"
+    entry = cache.entry("tiny-guest", entry_key, lambda work: _build(boot, added, work))
+    return entry / "tiny.qcow2"
 
 
-def _build(boot: Path, work: Path) -> None:
+def _build(boot: Path, added: Mapping[str, Path], work: Path) -> None:
     progress("tiny guest: building its disk")
     shutil.copyfile(boot / "vmlinuz", work / "vmlinuz")
     (work / "vmlinux").write_bytes(kernel.unpacked(work / "vmlinuz"))
-    (work / "initrd.gz").write_bytes(gzip.compress(_initramfs(boot), mtime=0))
+    (work / "initrd.gz").write_bytes(gzip.compress(_initramfs(boot, added), mtime=0))
     config, extlinux, partition, state, raw = (
         work / name for name in ("syslinux.cfg", "extlinux.conf", "partition", "state", "tiny.raw")
     )
@@ -116,7 +123,7 @@ def _build(boot: Path, work: Path) -> None:
         path.unlink()
 
 
-def _initramfs(boot: Path) -> bytes:
+def _initramfs(boot: Path, added: Mapping[str, Path]) -> bytes:
     busybox = shutil.which("busybox")
     if busybox is None:
         raise LabError("busybox is not installed; run: python3 -m tests.labs.packages guest")
@@ -140,6 +147,8 @@ def _initramfs(boot: Path) -> bytes:
     for place in run(busybox, "--list-full").split():
         archive.link(place, "/bin/busybox")
     _add_xenstore(archive)
+    for place, path in sorted(added.items()):
+        archive.file(place.lstrip("/"), path.read_bytes(), 0o755)
     # Debian's busybox lacks these; one script stands in for them.
     for name in ("addgroup", "chpasswd"):
         archive.link(f"usr/sbin/{name}", "adduser")

@@ -68,7 +68,7 @@ def leftovers(host: Machine) -> set[str]:
     told = host.run(
         "for kind in vms hdds dvds; do VBoxManage -q list $kind | grep -E '^\"|^Location:'; done;"
         f" find {DIRECTORY} -mindepth 2 ! -path '*/Logs*' ! -name '*.vbox-prev' ! -name '*.nvram'"
-        " -printf 'file %p\\n' 2>/dev/null; :"
+        " ! \\( -type d -name Snapshots \\) -printf 'file %p\\n' 2>/dev/null; :"
     )
     return set(told.splitlines())
 

@@ -12,10 +12,12 @@ from pathlib import Path
 from tests.labs import LabError, LabUnavailableError, cache, debian, machine, packages
 from tests.labs.commands import progress, run
 
-__all__ = ["TREE", "build"]
+__all__ = ["GUEST", "TREE", "build"]
 
 #: The directory's name in the entry.
 TREE = "tree"
+#: The same of the directory with what its guests need.
+GUEST = "guest"
 
 _PACKAGES = (
     *("systemd-sysv", "udev", "kmod", "iproute2", "ifupdown", "openssh-server", "procps"),
@@ -40,6 +42,14 @@ printf 'blacklist kvm\\nblacklist kvm_amd\\n' >/etc/modprobe.d/ims-lab.conf
 echo vboxdrv >/etc/modules
 systemctl enable ssh networking
 systemctl mask getty@tty1.service systemd-timesyncd.service
+# For guests: what speaks with VirtualBox's device, and the libraries that it needs.
+mkdir /guest /guest/files
+cd /guest
+apt-get -q download virtualbox-guest-utils
+dpkg-deb -x virtualbox-guest-utils_*.deb files
+cp files/usr/bin/VBoxControl /lib64/ld-linux-x86-64.so.2 .
+cp "$(ldconfig -p | sed -n 's|.* => \\(/.*/libc.so.6\\)$|\1|p' | head -n 1)" .
+rm -rf files virtualbox-guest-utils_*.deb
 # What vboxdrv was built with is most of what there is, and not wanted any more.
 rm -rf /usr/src /usr/lib/gcc /usr/libexec/gcc /var/lib/dkms /usr/share/doc /usr/share/locale
 """
@@ -51,7 +61,7 @@ def build() -> Path:
 
     ``tree`` and ``disk.qcow2`` hold the same system (do not write to them); ``vmlinuz``,
     ``initrd``; ``id`` is the private key that root's account takes, ``host.pub`` the line of the
-    server's own key; ``version`` is VirtualBox's.
+    server's own key; ``guest`` has VBoxControl with its libraries; ``version`` is VirtualBox's.
     """
     packages.require("virtualbox")
     entry_key = cache.key(Path(__file__), Path(debian.__file__))
@@ -74,6 +84,7 @@ def _build(work: Path) -> None:
         raise LabUnavailableError(f"unstable's VirtualBox cannot be installed: {error}") from error
     progress("VirtualBox lab: building its disk")
     machine.give_keys(work, tree, "virtualbox")
+    (tree / GUEST).rename(work / GUEST)
     for name, pattern in (("vmlinuz", "vmlinuz-*"), ("initrd", "initrd.img-*")):
         debian.newest(tree / "boot", pattern).rename(work / name)
     run("mke2fs", "-q", "-t", "ext4", "-d", tree, raw, _ROOT_SIZE)
