@@ -24,11 +24,11 @@ demo: $(VENV)/ready
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh docs/demo.sh
 
 test: $(VENV)/ready
-	@$(BIN)/python -m tests.labs.packages kvm xen judges
+	@$(BIN)/python -m tests.labs.packages kvm xen virtualbox judges
 	@$(TEST) -m 'not full'
 
 test-full: $(VENV)/ready
-	@$(BIN)/python -m tests.labs.packages kvm xen judges
+	@$(BIN)/python -m tests.labs.packages kvm xen virtualbox judges
 	@$(TEST)
 
 lint: $(VENV)/ready

@@ -33,7 +33,7 @@ settings.load_profile("ims")
 
 # The tests with one of these markers share what only one process at a time can use. Those of the
 # KVM lab take longest.
-ALONE = ("lab_kvm", "lab_xen", "disk_label")
+ALONE = ("lab_kvm", "lab_xen", "lab_virtualbox", "virtualbox_chroot", "disk_label")
 
 # The name of the property in which a test says something.
 SAID = "said"

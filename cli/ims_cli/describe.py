@@ -80,6 +80,8 @@ def _identity(vm: VM) -> list[tuple[str, object]]:
 def _network(vm: VM) -> list[tuple[str, object]]:
     found = [f"{address} ({sources})" for address, sources in by_source(vm.addresses)]
     lines: list[tuple[str, object]] = [("addresses", found)]
+    if vm.forwards:
+        lines.append(("forwards", list(vm.forwards)))
     if vm.pending:
         lines.append(("pending", [f"{address} (from the next start on)" for address in vm.pending]))
     lines.append(("receipt", _receipt(vm)))

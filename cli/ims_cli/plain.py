@@ -82,6 +82,7 @@ def vm_details(vm: VM, *, evidence: bool = True) -> Data:
         "operation": (mark.operation or None) if mark else None,
         "context_digest": (mark.digest or None) if mark else None,
         "addresses": addresses if evidence else None,
+        "forwards": list(vm.forwards),
         "pending_addresses": list(vm.pending),
         "context_pending": vm.context_pending,
         "receipt": receipt_data(vm),

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from tests.labs.machine import Machine
 
 
+pytestmark = pytest.mark.virtualbox_chroot
+
+
 @pytest.fixture
 def ims_target(
     virtualbox_chroot: Machine, chroot_template: str, tmp_path: Path
