@@ -1,7 +1,7 @@
 """Writes what is generated in docs/ from the code: ``make docs``.
 
-``reference.md`` as a whole, and the tables in ``context.md`` and ``providers/ovm.md``. A test fails
-when they are out of date.
+``reference.md`` as a whole, and the tables in ``context.md``, ``providers/ovm.md`` and
+``providers/virtualbox.md``. A test fails when they are out of date.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from ims_core.models import Carrier, Context
 from ims_core.registry import LAYOUTS, PROVIDERS, plugins
 from ims_core.units import format_size
 from ims_ovm.wire.table import DEFAULT, USED
+from ims_virtualbox.vboxmanage.states import STATES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +34,7 @@ ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "docs" / "reference.md"
 CONTEXT = ROOT / "docs" / "context.md"
 OVM = ROOT / "docs" / "providers" / "ovm.md"
+VIRTUALBOX = ROOT / "docs" / "providers" / "virtualbox.md"
 _BETWEEN = re.compile(r"(?<=do not edit between these lines -->\n).*(?=<!-- end -->)", re.DOTALL)
 SOURCES = ("ims_core", "providers", "bootparams", "cli")
 
@@ -52,6 +54,12 @@ def context() -> str:
 def ovm() -> str:
     """The page about Oracle VM, with its table of names as the code has it."""
     return _page(OVM, ["", *_wire(), ""])
+
+
+def virtualbox() -> str:
+    """The page about VirtualBox, with its states as the code has them."""
+    rows = [f"| {word} | `{known.state}` |" for word, known in STATES.items()]
+    return _page(VIRTUALBOX, rows)
 
 
 def _page(path: Path, lines: list[str]) -> str:
@@ -176,4 +184,6 @@ if __name__ == "__main__":
     REFERENCE.write_text(reference(), encoding="utf-8")
     CONTEXT.write_text(context(), encoding="utf-8")
     OVM.write_text(ovm(), encoding="utf-8")
-    print(f"wrote {', '.join(str(each.relative_to(ROOT)) for each in (REFERENCE, CONTEXT, OVM))}")
+    VIRTUALBOX.write_text(virtualbox(), encoding="utf-8")
+    pages = (REFERENCE, CONTEXT, OVM, VIRTUALBOX)
+    print(f"wrote {', '.join(str(each.relative_to(ROOT)) for each in pages)}")

@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from docs.generate import CONTEXT, OVM, REFERENCE, context, ovm, reference
+from docs.generate import (
+    CONTEXT,
+    OVM,
+    REFERENCE,
+    VIRTUALBOX,
+    context,
+    ovm,
+    reference,
+    virtualbox,
+)
 from ims_core.config import load_config
 from ims_core.registry import PLACEMENT, plugins
 
@@ -26,6 +35,7 @@ def test_the_tables_of_layouts_and_carriers_are_up_to_date() -> None:
 
 def test_the_table_of_the_oracle_vm_managers_names_is_up_to_date() -> None:
     assert OVM.read_text(encoding="utf-8") == ovm(), "run `make docs`"
+    assert VIRTUALBOX.read_text(encoding="utf-8") == virtualbox(), "run `make docs`"
     assert "| `power_on` | `VirtualMachineService.powerOn(vm)` | assumed |" in ovm()
 
 
