@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from ims_bootparams.receipt import RECEIPT_BYTES, parse_receipt, receipt_of_values
-from ims_core.errors import ConflictError, HypervisorError, NotFoundError
+from ims_core.errors import BusyError, ConflictError, HypervisorError, NotFoundError
 from ims_core.models import VM, Mark, State
 from ims_shell.archive import unpack
 from ims_virtualbox.addresses import addresses_of, leases_in
@@ -223,8 +224,9 @@ def _found(
         document = None  # somebody put another machine's file there
     state = states.get(uuid, document.resting if document is not None else "")
     if uuid in states and state not in STATES:
-        words = ("showvminfo", uuid, "--machinereadable")
-        state = machine_state(host.manage(*words, subject=f"VM {uuid}"))
+        with suppress(BusyError, HypervisorError, NotFoundError):  # it must not spoil the others
+            words = ("showvminfo", uuid, "--machinereadable")
+            state = machine_state(host.manage(*words, subject=f"VM {uuid}"))
     folder = Folder.around(host.directory, path)
     return Found(
         uuid,

@@ -12,7 +12,7 @@ from ims_core.spi import Discarded
 from ims_virtualbox.delivering import write_mark
 from ims_virtualbox.host import MAKING_SECONDS
 from ims_virtualbox.looking import find
-from ims_virtualbox.running import refuse_running
+from ims_virtualbox.running import power_off, refuse_running
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,6 +100,7 @@ def restore(host: VirtualBoxHost, vm: str, name: str) -> None:
     machine, _ = find(host, vm)
     taken = _one(machine, name)
     refuse_running(machine)
+    power_off(host, machine)  # of a saved machine: its memory is given up
     words = ("snapshot", vm, "restore", taken.uuid)
     host.manage(*words, subject=f"VM {machine.name}", timeout=MAKING_SECONDS)
     note = _Note.of(taken)
