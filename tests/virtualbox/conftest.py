@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 import time
@@ -71,6 +72,18 @@ def leftovers(host: Machine) -> set[str]:
         " ! \\( -type d -name Snapshots \\) -printf 'file %p\\n' 2>/dev/null; :"
     )
     return set(told.splitlines())
+
+
+def made_by_hand(host: Machine, name: str) -> Callable[[], object]:
+    """Make a machine without IMS; returns what removes it if it is still there."""
+    host.run(f"VBoxManage -q createvm --name {shlex.quote(name)} --register")
+    return lambda: host.run(f"VBoxManage -q unregistervm {name} --delete 2>/dev/null || :")
+
+
+def broken_by_hand(host: Machine, uuid: str) -> Callable[[], object]:
+    """Take a VM's disk away; nothing is left of that."""
+    host.run(f"cd {DIRECTORY}/vms && rm $(grep -l {uuid} */*/*.vbox | cut -d / -f 1)/root.vdi")
+    return lambda: None
 
 
 def settings_of(host: Machine) -> dict[str, Any]:
