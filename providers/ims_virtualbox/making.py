@@ -124,8 +124,14 @@ class Maker:
     def _parts(
         self, spec: VMSpec, folder: Folder, source: Source, forward: Forward | None
     ) -> Iterator[Words]:
-        serial = (folder.path("console.log"), folder.path("receipt.log"))
-        yield commands.hardware(spec.uuid, spec.memory, spec.vcpus, *serial)
+        yield commands.hardware(
+            spec.uuid,
+            memory=spec.memory,
+            cpus=spec.vcpus,
+            paravirt=self.settings["paravirt"],
+            console=folder.path("console.log"),
+            receipt=folder.path("receipt.log"),
+        )
         yield commands.cards(spec.uuid, spec.interfaces, self.settings["nat_subnet"], forward)
         if promised := promises(spec.interfaces):
             yield ("setextradata", spec.uuid, ADDRESSES, " ".join(promised))

@@ -65,6 +65,12 @@ class Settings(ShellSettings):
         description="What VirtualBox takes the guests for, as `VBoxManage list ostypes` has it.",
     )
 
+    paravirt: Literal["default", "none", "legacy", "minimal", "hyperv", "kvm"] = Field(
+        default="default",
+        description="What VirtualBox offers the guests' kernels, by VirtualBox's own words. Where it"
+        " is itself in an emulated machine, only `none` is quick.",
+    )
+
     @model_validator(mode="after")
     def _ports_in_order(self) -> Settings:
         first, last = (int(each) for each in self.ssh_ports.split("-"))

@@ -95,6 +95,7 @@ def settings_of(host: Machine) -> dict[str, Any]:
         "identity_file": str(host.key),
         "known_hosts": str(host.known_hosts),
         "ssh_config": "none",
+        "paravirt": "none",  # the lab is emulated
     }
 
 

@@ -42,19 +42,33 @@ def create_machine(name: str, uuid: str, parent: str, os_type: str) -> Words:
     return ("createvm", *order, "--register")
 
 
-def hardware(uuid: str, memory: int, cpus: int, console: str, receipt: str) -> Words:
+def hardware(
+    uuid: str, *, memory: int, cpus: int, paravirt: str, console: str, receipt: str
+) -> Words:
     """Set what every machine of ours has.
 
     Args:
         uuid: The machine's.
         memory: Bytes.
         cpus: How many.
+        paravirt: What the guest's kernel is offered.
         console: The file that its first serial port writes to.
         receipt: The file that its second serial port writes to.
     """
     return (
         *("modifyvm", uuid, "--memory", str(memory // MIB), "--cpus", str(cpus)),
-        *("--ioapic", "on", "--rtcuseutc", "on", "--graphicscontroller", "vmsvga", "--vram", "9"),
+        *(
+            "--paravirtprovider",
+            paravirt,
+            "--ioapic",
+            "on",
+            "--rtcuseutc",
+            "on",
+            "--graphicscontroller",
+            "vmsvga",
+            "--vram",
+            "9",
+        ),
         *("--boot1", "disk", "--boot2", "none", "--boot3", "none", "--boot4", "none"),
         *("--uart1", "0x3F8", "4", "--uartmode1", "file", console),
         *("--uart2", "0x2F8", "3", "--uartmode2", "file", receipt),

@@ -43,6 +43,11 @@ def _kind(pattern: str, error: type[ImsError], code: str = "", hint: str = "") -
 
 # The first that matches counts.
 _KINDS = (
+    _kind(  # it ends when nobody needs it for some seconds, and cannot be had at that moment
+        r"COM server is not running or failed to start|Failed to create the VirtualBox object",
+        BusyError,
+        hint="VirtualBox's own server VBoxSVC ends and starts by itself; does it hang?",
+    ),
     _kind(
         r"already locked (?:by|for) a session|being (?:locked or )?unlocked"
         r"|VBOX_E_INVALID_OBJECT_STATE|VERR_PDM_MEDIA_LOCKED|is currently locked",
