@@ -67,8 +67,8 @@ class Settings(ShellSettings):
 
     paravirt: Literal["default", "none", "legacy", "minimal", "hyperv", "kvm"] = Field(
         default="default",
-        description="What VirtualBox offers the guests' kernels, by VirtualBox's own words. Where it"
-        " is itself in an emulated machine, only `none` is quick.",
+        description="What VirtualBox offers the guests' kernels, in VirtualBox's own words. Where"
+        " that is itself in an emulated machine, only `none` is quick.",
     )
 
     @model_validator(mode="after")
