@@ -48,7 +48,7 @@ cd /guest
 apt-get -q download virtualbox-guest-utils
 dpkg-deb -x virtualbox-guest-utils_*.deb files
 cp files/usr/sbin/VBoxControl /lib64/ld-linux-x86-64.so.2 .
-cp "$(ldconfig -p | sed -n 's|.* => \\(/.*/libc.so.6\\)$|\1|p' | head -n 1)" .
+cp /lib/x86_64-linux-gnu/libc.so.6 .
 rm -rf files virtualbox-guest-utils_*.deb
 # What vboxdrv was built with is most of what there is, and not wanted any more.
 rm -rf /usr/src /usr/lib/gcc /usr/libexec/gcc /var/lib/dkms /usr/share/doc /usr/share/locale
