@@ -162,16 +162,24 @@ class _Files:
 
 
 def _files(host: VirtualBoxHost, paths: Mapping[str, str]) -> _Files:
-    plain = "".join(f"{path}\n" for path in paths.values() if "\n" not in path)
-    told = host.ask("documents", stdin=plain.encode(), subject="VMs")
+    plain = [path for path in paths.values() if "\n" not in path]
+    told = host.ask("documents", stdin=_lines(plain), subject="VMs")
     texts = {name: told[name].decode(errors="replace") for name in ("ran", "there", "listening")}
     archive = unpack(told["documents"])
+    # VirtualBox renames a file away before the new one takes its place.
+    if missing := [path for path in plain if path not in archive]:
+        again = host.ask("documents", stdin=_lines(missing), subject="VMs")
+        archive |= unpack(again["documents"])
     return _Files(
         {path: read_document(content) for path, content in archive.items()},
         frozenset(texts["ran"].splitlines()),
         frozenset(texts["there"].splitlines()),
         texts["listening"],
     )
+
+
+def _lines(paths: Sequence[str]) -> bytes:
+    return "".join(f"{path}\n" for path in paths).encode()
 
 
 def find(host: VirtualBoxHost, vm: str) -> tuple[Found, Survey]:
