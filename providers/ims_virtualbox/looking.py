@@ -33,7 +33,16 @@ if TYPE_CHECKING:
     from ims_core.models import Receipt
     from ims_virtualbox.host import VirtualBoxHost
 
-__all__ = ["Found", "Survey", "find", "inspect", "mark_text", "survey", "taken_name"]
+__all__ = [
+    "Found",
+    "Survey",
+    "find",
+    "forgotten",
+    "inspect",
+    "mark_text",
+    "survey",
+    "taken_name",
+]
 
 _MIB = 1 << 20
 
@@ -193,6 +202,23 @@ def find(host: VirtualBoxHost, vm: str) -> tuple[Found, Survey]:
         if each.uuid == vm:
             return each, seen
     raise NotFoundError(f"there is no VM {vm!r}", code="vm-not-found", vm=vm)
+
+
+def forgotten(host: VirtualBoxHost, vm: str) -> list[Folder]:
+    """The folders of a machine that VirtualBox does not know any more.
+
+    The settings of another machine may name its UUID in any place, a description say; and a folder
+    in which VirtualBox has a machine is that one's.
+    """
+    left = unpack(host.call("forgotten", vm, subject=f"VM {vm}"))
+    kept = {each.folder for each in survey(host).machines}
+    documents = {path: read_document(content) for path, content in left.items()}
+    folders = {
+        Folder.around(host.directory, f"{host.directory}/vms/{path}")
+        for path, document in documents.items()
+        if document is not None and document.uuid == vm
+    }
+    return [each for each in folders if each is not None and each not in kept]
 
 
 def inspect(host: VirtualBoxHost, vms: Collection[str] | None, *, evidence: bool) -> Sequence[VM]:
