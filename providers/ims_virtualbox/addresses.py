@@ -12,6 +12,7 @@ from ims_core.models import Address
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+    from xml.etree.ElementTree import Element
 
     from ims_core.models import Receipt
     from ims_virtualbox.vboxmanage.document import Adapter
@@ -20,7 +21,8 @@ __all__ = ["addresses_of", "leases_in"]
 
 # What the Guest Additions tell; see the manual, "Guest Properties".
 _NET = re.compile(r"/VirtualBox/GuestInfo/Net/\d+/")
-_LEASES = re.compile(rb"<Leases.*?</Leases>", re.DOTALL)
+# A file without a lease is one empty element.
+_LEASES = re.compile(rb"<Leases(?:\s(?:[^>]*[^>/])?)?>.*?</Leases>", re.DOTALL)
 _MAC_DIGITS = 12
 
 
@@ -40,8 +42,14 @@ def addresses_of(
     return tuple(each for each in found if each.mac in macs and each.is_routable)
 
 
-def leases_in(content: bytes) -> list[Address]:
-    """Who has a lease of VirtualBox's own DHCP servers, out of their files, one after another."""
+def leases_in(content: bytes, now: float) -> list[Address]:
+    """Who has a lease of VirtualBox's own DHCP servers, out of their files, one after another.
+
+    Args:
+        content: The files'.
+        now: Seconds since the epoch, by the clock of the host. That a lease is over is written
+            down only when somebody else asks for one.
+    """
     found = []
     for document in _LEASES.findall(content):
         try:
@@ -50,10 +58,19 @@ def leases_in(content: bytes) -> list[Address]:
             continue
         for lease in leases:
             address = lease.find("Address")
-            if lease.get("state") == "acked" and address is not None:
+            if lease.get("state") == "acked" and address is not None and _lasts(lease, now):
                 mac = lease.get("mac", "").lower()
                 found.append(Address(address.get("value", ""), mac, "lease"))
     return found
+
+
+def _lasts(lease: Element, now: float) -> bool:
+    time = lease.find("Time")
+    try:
+        told = time.attrib if time is not None else {}
+        return int(told["issued"]) + int(told["expiration"]) > now
+    except (KeyError, ValueError):
+        return False
 
 
 def _mac(text: str) -> str:

@@ -320,7 +320,7 @@ def _vm(machine: Found, told: Mapping[str, bytes], *, evidence: bool) -> VM:
             document.adapters if document is not None else (),
             receipt,
             _properties(machine, told) if machine.state == "running" else {},
-            leases_in(told.get("leases", b"")),
+            leases_in(told.get("leases", b""), float(told.get("now", b"").strip() or 0)),
         )
         if evidence and not (machine.is_off or machine.is_saved)
         else (),
