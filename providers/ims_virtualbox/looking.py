@@ -140,8 +140,9 @@ class Survey:
 def survey(host: VirtualBoxHost) -> Survey:
     """Look at everything, by one call of VBoxManage however many machines there are.
 
-    What a process runs is listed by VBoxManage, and what is neither running nor paused then (it is
-    just being started, say) is asked for by itself; for the others their settings tell.
+    What a process runs is listed by VBoxManage. Where the one or the other is missing (a machine is
+    just being started, say), that machine is asked for by itself; for those that have neither their
+    settings tell.
     """
     told = patiently(lambda: host.ask("registry", subject="VMs"))
     registry, home = told["registry"], told["home"].decode(errors="replace").strip()
@@ -152,10 +153,10 @@ def survey(host: VirtualBoxHost) -> Survey:
             hint="it is VirtualBox's list of its machines: `VBoxManage list vms` looks at it",
         )
     files = _files(host, paths)
-    states = running_states(told["running"].decode(errors="replace"))
-    states |= dict.fromkeys(
-        processes_in(told["processes"].decode(errors="replace")) - set(states), ""
-    )
+    listed = running_states(told["running"].decode(errors="replace"))
+    held = processes_in(told["processes"].decode(errors="replace"))
+    # A machine without a process may stand in the list as part of another's description.
+    states = {uuid: listed.get(uuid, "") if uuid in held else "" for uuid in {*listed, *held}}
     machines = [_found(host, uuid, path, files, states) for uuid, path in paths.items()]
     return Survey(machines, frozenset(_ports(files.listening)))
 

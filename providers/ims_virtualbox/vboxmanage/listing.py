@@ -28,7 +28,7 @@ __all__ = [
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _MACHINE = re.compile(rf"^UUID: +({_UUID})$", re.MULTILINE)
 _STATE = re.compile(r"^State: +(.*?) \(since [^()]*\)$", re.MULTILINE)
-_PROCESS = re.compile(rf" --startvm ({_UUID})\b")
+_PROCESS = re.compile(rf"^.* --startvm ({_UUID})\b", re.MULTILINE)
 _VM_STATE = re.compile(r'^VMState="([a-z-]+)"$', re.MULTILINE)
 _MEDIUM = re.compile(rf"^UUID: +({_UUID})\n(?:[^\n]+\n)*?Location: +(/[^\n]*)$", re.MULTILINE)
 # 7.x, then 6.x.
@@ -70,7 +70,10 @@ def listed_media(text: str) -> list[tuple[str, str]]:
 
 
 def processes_in(text: str) -> set[str]:
-    """UUIDs of the machines that a process runs, out of the arguments of all processes."""
+    """UUIDs of the machines that a process runs, out of the arguments of all processes.
+
+    The last of a line counts: before it stands the machine's name, which may look like one.
+    """
     return set(_PROCESS.findall(text))
 
 
