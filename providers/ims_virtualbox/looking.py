@@ -157,7 +157,8 @@ def survey(host: VirtualBoxHost) -> Survey:
     held = processes_in(told["processes"].decode(errors="replace"))
     # A machine without a process may stand in the list as part of another's description.
     states = {uuid: listed.get(uuid, "") if uuid in held else "" for uuid in {*listed, *held}}
-    machines = [_found(host, uuid, path, files, states) for uuid, path in paths.items()]
+    found = (_found(host, uuid, path, files, states) for uuid, path in paths.items())
+    machines = [each for each in found if each is not None]
     return Survey(machines, frozenset(_ports(files.listening)))
 
 
@@ -252,14 +253,20 @@ def mark_text(mark: Mark) -> str:
 
 def _found(
     host: VirtualBoxHost, uuid: str, path: str, files: _Files, states: Mapping[str, str]
-) -> Found:
+) -> Found | None:
+    """A machine of the registry; None if it was removed since that was read."""
     document = files.documents.get(path)
     if document is not None and document.uuid != uuid:
         document = None  # somebody put another machine's file there
     state = states.get(uuid, document.resting if document is not None else "")
     if uuid in states and state not in STATES:
         words = ("showvminfo", uuid, "--machinereadable")
-        state = machine_state(host.manage(*words, subject=f"VM {uuid}"))
+        try:
+            state = machine_state(host.manage(*words, subject=f"VM {uuid}"))
+        except NotFoundError:
+            return None
+        except HypervisorError:
+            state = ""  # the others are there still
     folder = Folder.around(host.directory, path)
     return Found(
         uuid,
