@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import IPv4Interface
 from typing import TYPE_CHECKING
 
 from defusedxml import DefusedXmlException
@@ -36,7 +37,8 @@ def addresses_of(
     found = [*(receipt.addresses if receipt is not None else ())]
     for prefix in sorted({match[0] for key in properties if (match := _NET.match(key))}):
         mac = _mac(properties.get(f"{prefix}MAC", ""))
-        found.append(Address(properties.get(f"{prefix}V4/IP", ""), mac, "agent"))
+        words = (properties.get(f"{prefix}V4/{word}", "") for word in ("IP", "Netmask"))
+        found.append(Address(_with_prefix(*words), mac, "agent"))
     found += leases
     macs = {card.mac for card in cards}
     return tuple(each for each in found if each.mac in macs and each.is_routable)
@@ -71,6 +73,17 @@ def _lasts(lease: Element, now: float) -> bool:
         return int(told["issued"]) + int(told["expiration"]) > now
     except (KeyError, ValueError):
         return False
+
+
+def _with_prefix(address: str, mask: str) -> str:
+    """An IPv4 address with its prefix length; empty if it is none, as a guest may say anything."""
+    for text in (f"{address}/{mask}", address):
+        try:
+            found = IPv4Interface(text)
+        except ValueError:
+            continue
+        return str(found) if "/" in text else str(found.ip)
+    return ""
 
 
 def _mac(text: str) -> str:
