@@ -119,9 +119,9 @@ def save(host: VirtualBoxHost, machine: Found) -> None:
 
 def resume(host: VirtualBoxHost, machine: Found) -> None:
     """Let a machine go on that was saved or is held."""
-    if machine.is_off:
+    if machine.is_off or machine.state == "gurumeditation":
         raise ConflictError(
-            f"VM {machine.name!r} is off, and nothing of it was saved",
+            f"VM {machine.name!r} does not run, and nothing of it was saved",
             code="vm-not-suspended",
             vm=machine.name,
             hint=f"`ims start-vm {machine.name}`",
