@@ -433,7 +433,8 @@ class Address:
         except ValueError:
             return False  # a guest may say anything
         odd = parsed.is_link_local or parsed.is_loopback or parsed.is_multicast
-        return not (odd or parsed.is_unspecified)
+        # What stands behind a percent sign may be any text, and is of no use elsewhere.
+        return not (odd or parsed.is_unspecified or "%" in self.address)
 
 
 @dataclass(frozen=True, slots=True)

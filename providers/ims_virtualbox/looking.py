@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
@@ -34,7 +33,16 @@ if TYPE_CHECKING:
     from ims_core.models import Receipt
     from ims_virtualbox.host import VirtualBoxHost
 
-__all__ = ["Found", "Survey", "find", "inspect", "mark_text", "survey", "taken_name"]
+__all__ = [
+    "Found",
+    "Survey",
+    "find",
+    "forgotten",
+    "inspect",
+    "mark_text",
+    "survey",
+    "taken_name",
+]
 
 _MIB = 1 << 20
 
@@ -132,8 +140,9 @@ class Survey:
 def survey(host: VirtualBoxHost) -> Survey:
     """Look at everything, by one call of VBoxManage however many machines there are.
 
-    What a process runs is listed by VBoxManage, and what is neither running nor paused then (it is
-    just being started, say) is asked for by itself; for the others their settings tell.
+    What a process runs is listed by VBoxManage. Where the one or the other is missing (a machine is
+    just being started, say), that machine is asked for by itself; for those that have neither their
+    settings tell.
     """
     told = patiently(lambda: host.ask("registry", subject="VMs"))
     registry, home = told["registry"], told["home"].decode(errors="replace").strip()
@@ -144,11 +153,12 @@ def survey(host: VirtualBoxHost) -> Survey:
             hint="it is VirtualBox's list of its machines: `VBoxManage list vms` looks at it",
         )
     files = _files(host, paths)
-    states = running_states(told["running"].decode(errors="replace"))
-    states |= dict.fromkeys(
-        processes_in(told["processes"].decode(errors="replace")) - set(states), ""
-    )
-    machines = [_found(host, uuid, path, files, states) for uuid, path in paths.items()]
+    listed = running_states(told["running"].decode(errors="replace"))
+    held = processes_in(told["processes"].decode(errors="replace"))
+    # A machine without a process may stand in the list as part of another's description.
+    states = {uuid: listed.get(uuid, "") if uuid in held else "" for uuid in {*listed, *held}}
+    found = (_found(host, uuid, path, files, states) for uuid, path in paths.items())
+    machines = [each for each in found if each is not None]
     return Survey(machines, frozenset(_ports(files.listening)))
 
 
@@ -163,16 +173,24 @@ class _Files:
 
 
 def _files(host: VirtualBoxHost, paths: Mapping[str, str]) -> _Files:
-    plain = "".join(f"{path}\n" for path in paths.values() if "\n" not in path)
-    told = host.ask("documents", stdin=plain.encode(), subject="VMs")
+    plain = [path for path in paths.values() if "\n" not in path]
+    told = host.ask("documents", stdin=_lines(plain), subject="VMs")
     texts = {name: told[name].decode(errors="replace") for name in ("ran", "there", "listening")}
     archive = unpack(told["documents"])
+    # VirtualBox renames a file away before the new one takes its place.
+    if missing := [path for path in plain if path not in archive]:
+        again = host.ask("documents", stdin=_lines(missing), subject="VMs")
+        archive |= unpack(again["documents"])
     return _Files(
         {path: read_document(content) for path, content in archive.items()},
         frozenset(texts["ran"].splitlines()),
         frozenset(texts["there"].splitlines()),
         texts["listening"],
     )
+
+
+def _lines(paths: Sequence[str]) -> bytes:
+    return "".join(f"{path}\n" for path in paths).encode()
 
 
 def find(host: VirtualBoxHost, vm: str) -> tuple[Found, Survey]:
@@ -186,6 +204,23 @@ def find(host: VirtualBoxHost, vm: str) -> tuple[Found, Survey]:
         if each.uuid == vm:
             return each, seen
     raise NotFoundError(f"there is no VM {vm!r}", code="vm-not-found", vm=vm)
+
+
+def forgotten(host: VirtualBoxHost, vm: str) -> list[Folder]:
+    """The folders of a machine that VirtualBox does not know any more.
+
+    The settings of another machine may name its UUID in any place, a description say; and a folder
+    in which VirtualBox has a machine is that one's.
+    """
+    left = unpack(host.call("forgotten", vm, subject=f"VM {vm}"))
+    kept = {each.folder for each in survey(host).machines}
+    documents = {path: read_document(content) for path, content in left.items()}
+    folders = {
+        Folder.around(host.directory, f"{host.directory}/vms/{path}")
+        for path, document in documents.items()
+        if document is not None and document.uuid == vm
+    }
+    return [each for each in folders if each is not None and each not in kept]
 
 
 def inspect(host: VirtualBoxHost, vms: Collection[str] | None, *, evidence: bool) -> Sequence[VM]:
@@ -218,15 +253,20 @@ def mark_text(mark: Mark) -> str:
 
 def _found(
     host: VirtualBoxHost, uuid: str, path: str, files: _Files, states: Mapping[str, str]
-) -> Found:
+) -> Found | None:
+    """A machine of the registry; None if it was removed since that was read."""
     document = files.documents.get(path)
     if document is not None and document.uuid != uuid:
         document = None  # somebody put another machine's file there
     state = states.get(uuid, document.resting if document is not None else "")
     if uuid in states and state not in STATES:
-        with suppress(BusyError, HypervisorError, NotFoundError):  # it must not spoil the others
-            words = ("showvminfo", uuid, "--machinereadable")
+        words = ("showvminfo", uuid, "--machinereadable")
+        try:
             state = machine_state(host.manage(*words, subject=f"VM {uuid}"))
+        except NotFoundError:
+            return None
+        except (BusyError, HypervisorError):
+            state = ""  # the others are there still
     folder = Folder.around(host.directory, path)
     return Found(
         uuid,
@@ -288,7 +328,7 @@ def _vm(machine: Found, told: Mapping[str, bytes], *, evidence: bool) -> VM:
             document.adapters if document is not None else (),
             receipt,
             _properties(machine, told) if machine.state == "running" else {},
-            leases_in(told.get("leases", b"")),
+            leases_in(told.get("leases", b""), float(told.get("now", b"").strip() or 0)),
         )
         if evidence and not (machine.is_off or machine.is_saved)
         else (),

@@ -45,7 +45,8 @@ def read(host: VirtualBoxHost) -> Sequence[Metrics]:
         told = host.ask("metrics", _ALL, subject="metrics")
         samples = sampled(told["samples"].decode(errors="replace"))
     times = processor_times(told["processes"].decode(errors="replace"))
-    names = [each.name for each in running]
+    # A name of several lines ends in one that may be another's.
+    names = [line for each in running for line in each.name.splitlines()]
     now = time.time()
     return [
         _metrics(

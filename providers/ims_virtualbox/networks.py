@@ -26,10 +26,10 @@ __all__ = ["NAT", "Networks", "promises"]
 NAT = "nat"
 MOST_CARDS = 8
 _LISTS = {
-    "bridged": ("bridgedifs", "Name"),
-    "hostonly": ("hostonlyifs", "Name"),
-    "hostonlynet": ("hostonlynets", "Name"),
-    "natnetwork": ("natnetworks", "Name"),
+    "bridged": ("bridgedifs", ("Name",)),
+    "hostonly": ("hostonlyifs", ("Name",)),
+    "hostonlynet": ("hostonlynets", ("Name",)),
+    "natnetwork": ("natnetworks", ("Name", "NetworkName")),  # the other is that of 6.1
 }
 _SECOND = IPv4Address("10.0.3.0")
 
@@ -51,10 +51,11 @@ class Networks:
         """Ask for these networks: nothing for ``nat`` and ``intnet``, once for each other kind."""
         known: dict[str, IPv4Interface | None] = {}
         for kind in sorted({name.partition(":")[0] for name in names} & set(_LISTS)):
-            command, word = _LISTS[kind]
+            command, words = _LISTS[kind]
             for each in paragraphs(host.manage("list", command, subject="networks")):
-                if word in each:
-                    known[f"{kind}:{each[word]}"] = _home(each)
+                for word in words:
+                    if word in each:
+                        known[f"{kind}:{each[word]}"] = _home(each)
         return cls(known, IPv4Network(subnet))
 
     def completed(
@@ -147,9 +148,14 @@ def _within(text: str, network: str, home: IPv4Interface | None) -> str:
             raise _taken(text, "the VirtualBox host itself")
         if address in home.network:
             return text if "/" in text else f"{address}/{home.network.prefixlen}"
-    if "/" not in text:
+    if "/" not in text or (isinstance(address, IPv4Address) and home and _is_whole(network)):
         raise _outside(text, network, str(home.network) if home else "nothing")
     return text
+
+
+def _is_whole(network: str) -> bool:
+    """Whether all of a network is VirtualBox's own, so that no other subnet can be on it."""
+    return network.partition(":")[0] in (NAT, "hostonly", "natnetwork")
 
 
 def _outside(text: str, network: str, known: str) -> InvalidError:
@@ -184,4 +190,5 @@ def _home(told: dict[str, str]) -> IPv4Interface | None:
 
 def _nat_gateway(told: dict[str, str]) -> str:
     net = told.get("Network", told.get("NetworkAddress", ""))
-    return f"{told.get('Gateway', '').strip()}/{net.partition('/')[2].strip()}"
+    gateway = told.get("Gateway", told.get("IP", ""))
+    return f"{gateway.strip()}/{net.partition('/')[2].strip()}"

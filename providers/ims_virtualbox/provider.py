@@ -231,9 +231,8 @@ class VirtualBoxProvider(Provider):
         try:
             machine, _ = looking.find(self._host, vm)
         except NotFoundError:
-            left = self._host.call("forgotten", vm, subject=f"VM {vm}").decode(errors="replace")
-            for name in left.splitlines():
-                remove_folder(self._host, Folder(self._host.directory, name), "")
+            for folder in looking.forgotten(self._host, vm):
+                remove_folder(self._host, folder, "")
             return
         ours = machine.mark is not None and machine.mark.operation
         if not ours and machine.is_saved:

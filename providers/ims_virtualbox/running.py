@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ims_core.errors import ConflictError, DeadlineError, HypervisorError, NotFoundError
@@ -76,8 +77,7 @@ def shut_down(host: VirtualBoxHost, machine: Found, timeout: float) -> None:
     pressed = -PRESS_AGAIN_AFTER
     while (state := _state(host, machine)) not in OFF:
         now = time.monotonic()
-        if state in SAVED:
-            refuse_saved(machine)
+        refuse_saved(replace(machine, state=state))
         if now >= end:
             raise DeadlineError(
                 f"VM {machine.name!r} did not stop within {timeout:g} s",
@@ -91,13 +91,22 @@ def shut_down(host: VirtualBoxHost, machine: Found, timeout: float) -> None:
 
 
 def power_off(host: VirtualBoxHost, machine: Found) -> None:
-    """Take the power away, or give up the memory that was saved."""
-    subject = f"VM {machine.name}"
-    if machine.is_saved:
-        host.manage("discardstate", machine.uuid, subject=subject)
-    elif not machine.is_off:
-        _unless_it_ended(host, machine, "poweroff")
-        _wait_for(host, machine, OFF)
+    """Take the power away, or give up the memory that was saved.
+
+    A machine that is being started, saved or resumed cannot be powered off until that is over.
+    """
+    end = time.monotonic() + _ENDING_SECONDS
+    state = machine.state
+    while state not in OFF:
+        if time.monotonic() > end:
+            raise _still(machine, state)
+        if state in SAVED:
+            host.manage("discardstate", machine.uuid, subject=f"VM {machine.name}")
+        else:
+            _unless_it_ended(host, machine, "poweroff")
+        state = _state(host, machine)
+        if state not in OFF:
+            time.sleep(_PAUSE)
 
 
 def save(host: VirtualBoxHost, machine: Found) -> None:
@@ -110,9 +119,9 @@ def save(host: VirtualBoxHost, machine: Found) -> None:
 
 def resume(host: VirtualBoxHost, machine: Found) -> None:
     """Let a machine go on that was saved or is held."""
-    if machine.is_off:
+    if machine.is_off or machine.state == "gurumeditation":
         raise ConflictError(
-            f"VM {machine.name!r} is off, and nothing of it was saved",
+            f"VM {machine.name!r} does not run, and nothing of it was saved",
             code="vm-not-suspended",
             vm=machine.name,
             hint=f"`ims start-vm {machine.name}`",
@@ -177,11 +186,16 @@ def _wait_for(host: VirtualBoxHost, machine: Found, states: Collection[str]) -> 
     end = time.monotonic() + _ENDING_SECONDS
     while (state := _state(host, machine)) not in states:
         if time.monotonic() > end:
-            raise HypervisorError(
-                f"VM {machine.name!r} is {state} still, {_ENDING_SECONDS:g} s later",
-                vm=machine.name,
-            )
+            raise _still(machine, state)
         time.sleep(_PAUSE)
+
+
+def _still(machine: Found, state: str) -> HypervisorError:
+    return HypervisorError(
+        f"VM {machine.name!r} is {state or 'in a state that is not known'} still,"
+        f" {_ENDING_SECONDS:g} s later",
+        vm=machine.name,
+    )
 
 
 def _state(host: VirtualBoxHost, machine: Found) -> str:

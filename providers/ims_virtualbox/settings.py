@@ -15,6 +15,8 @@ _KINDS = "bridged|hostonly|hostonlynet|natnetwork|intnet"
 _NETWORK = rf"^(nat|({_KINDS}):[A-Za-z0-9 ._:()#+-]{{1,64}})$"
 _PORTS = r"^[1-9][0-9]{0,4}-[1-9][0-9]{0,4}$"
 _HIGHEST_PORT = 65535
+# VirtualBox would resolve `.` and `..`, and IMS not find its VMs where it made them.
+_PART = r"\.{0,2}[A-Za-z0-9_-][A-Za-z0-9._-]*"
 _PREFIXES = range(8, 29)
 
 
@@ -35,7 +37,7 @@ class Settings(ShellSettings):
     )
     directory: str = Field(
         default="~/.local/share/ims/virtualbox",
-        pattern=r"^(~|/[A-Za-z0-9._-]+)(/[A-Za-z0-9._-]+)*$",
+        pattern=rf"^(~|/{_PART})(/{_PART})*$",
         description="Where VMs and templates are kept on the VirtualBox host; made when it is"
         " missing. `~` is that user's home there.",
     )

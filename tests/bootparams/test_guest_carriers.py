@@ -140,6 +140,23 @@ def test_a_context_of_keys_and_values_is_applied_and_answered_for(machine: Hyper
     assert (machine.root / "etc/bytes").read_bytes() == CONTEXT.files[0].content
 
 
+def test_a_guest_of_virtualbox_answers_by_its_serial_port_as_well(
+    shell: list[str], tmp_path: Path
+) -> None:
+    machine = Hypervisor(shell, tmp_path, "guest-properties")
+    files = {
+        "sys/class/dmi/id/product_name": b"VirtualBox\n",
+        "sys/class/tty/ttyS1/type": b"4\n",
+        "dev/ttyS1": b"",
+    }
+    write_files(machine.root, files)
+    machine.tell(render(CONTEXT), "n-1")
+    machine.boot()
+    by_port = parse_receipt((machine.root / "dev/ttyS1").read_bytes())
+    assert by_port is not None
+    assert by_port == machine.receipt()
+
+
 def test_many_items_need_many_chunks_of_a_receipt(machine: Hypervisor) -> None:
     many = tuple(File(f"/etc/f{i}", b"x") for i in range(150))
     machine.tell(render(replace(CONTEXT, files=many)), "n-1")

@@ -716,6 +716,60 @@ def test_a_machine_without_a_port_still_keeps_its_receipt(machine: Machine) -> N
     assert machine.receipt().nonce == "n-1"
 
 
+def serial(machine: Machine, product: bytes = b"VirtualBox\n", kind: bytes = b"4\n") -> Path:
+    """A second serial port on a machine without a virtio port for receipts."""
+    (machine.root / "sys/class/virtio-ports/vport1p2/name").write_text("org.other.0\n")
+    files = {
+        "sys/class/dmi/id/product_name": product,
+        "sys/class/tty/ttyS1/type": kind,
+        "dev/ttyS1": b"",
+    }
+    return write_files(machine.root, files) / "dev/ttyS1"
+
+
+def test_in_virtualbox_the_receipt_goes_to_the_second_serial_port(machine: Machine) -> None:
+    port = serial(machine)
+    machine.boot_with(contexts.small())
+    sent = port.read_bytes()
+    assert sent == b"\n" + (machine.root / "run/ims/receipt").read_bytes()
+    # What a terminal makes of its lines is read as well.
+    assert parse_receipt(sent.replace(b"\n", b"\r\n")) == machine.receipt()
+
+
+NO_PORTS = {
+    "another hypervisor": {"product": b"KVM\n"},
+    "a machine that names it": {"product": b"VirtualBox Server 9\n"},
+    "no UART": {"kind": b"0\n"},
+    "no type": {"kind": b""},
+}
+
+
+@pytest.mark.parametrize("kind", NO_PORTS, ids=str)
+def test_a_serial_port_that_may_be_somebody_s_gets_no_receipt(machine: Machine, kind: str) -> None:
+    port = serial(machine, **NO_PORTS[kind])
+    assert machine.boot_with(contexts.small()).nonce == "n-1"
+    assert port.read_bytes() == b""
+    assert "nobody took the receipt" not in machine.output
+
+
+@pytest.mark.parametrize("path", ["sys/class/dmi/id/product_name", "sys/class/tty/ttyS1/type"])
+def test_a_machine_that_tells_nothing_of_its_ports_gets_no_receipt(
+    machine: Machine, path: str
+) -> None:
+    port = serial(machine)
+    (machine.root / path).unlink()
+    assert machine.boot_with(contexts.small()).nonce == "n-1"
+    assert port.read_bytes() == b""
+
+
+def test_a_port_for_receipts_is_preferred_to_a_serial_port(machine: Machine) -> None:
+    port = serial(machine)
+    (machine.root / "sys/class/virtio-ports/vport1p2/name").write_text("org.ims.receipt.0\n")
+    machine.boot_with(contexts.small())
+    assert port.read_bytes() == b""
+    assert parse_receipt((machine.root / "dev/vport1p2").read_bytes()) == machine.receipt()
+
+
 @pytest.mark.parametrize("nonce", ["", "a b\n'$(id)", "x" * 100])
 def test_an_odd_nonce_leaves_the_receipt_well_formed(machine: Machine, nonce: str) -> None:
     assert machine.boot_with(contexts.small(), nonce).items

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ims_core import Context, File, Interface, InvalidError, Script, User
 from ims_core.codec import context_from_json, context_to_json
+from ims_core.models import Address
 from ims_core.names import check_name, make_up_name
 from ims_core.service.macs import mac_for
 from ims_core.units import format_size, parse_size
@@ -110,3 +111,22 @@ def test_a_mac_is_unicast_local_and_always_the_same(uuid: object, index: int) ->
     first = int(mac[:2], 16)
     assert first & 1 == 0
     assert first & 2 == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "routable"),
+    [
+        *(("192.0.2.1", True), ("192.0.2.1/24", True), ("2001:db8::1/64", True)),
+        *(("169.254.1.2", False), ("fe80::1", False), ("127.0.0.1", False), ("0.0.0.0/0", False)),
+        *(("2001:db8::1%eth0", False), ("2001:db8::1%\x1b[2J/64", False), ("x", False)),
+    ],
+    ids=repr,
+)
+def test_an_address_is_routable_if_others_can_use_it(text: str, *, routable: bool) -> None:
+    assert Address(text, "", "agent").is_routable is routable
+
+
+@given(st.text())
+def test_what_is_routable_can_be_printed(text: str) -> None:
+    for address in (text, f"2001:db8::1%{text}", f"192.0.2.1/{text}"):
+        assert address.isprintable() or not Address(address, "", "agent").is_routable

@@ -14,5 +14,7 @@ while [ $# -gt 0 ]; do
     fi
     shift 3
 done
+section "$boundary" now
+date +%s
 section "$boundary" leases
 cat "$(settings_home)"/*-Dhcpd.leases 2>/dev/null | head -c 4194304 || :

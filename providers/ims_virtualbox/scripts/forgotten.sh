@@ -1,3 +1,3 @@
-# forgotten: UUID; the folders of machines that VirtualBox does not know any more.
+# forgotten: UUID; the settings files in which that stands, as a tar archive.
 cd "$vms" 2>/dev/null || exit 0
-grep -lF -- "uuid=\"{$1}\"" ./*/*/*.vbox 2>/dev/null | cut -d / -f 2 || :
+grep -lF -- "$1" ./*/*/*.vbox 2>/dev/null | tr '\n' '\0' | tar --null -cf - -T - 2>/dev/null || :

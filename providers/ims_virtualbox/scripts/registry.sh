@@ -7,4 +7,11 @@ section "$1" home
 home=$(settings_home)
 printf '%s\n' "$home"
 section "$1" registry
-cat "$home/VirtualBox.xml" 2>/dev/null || :
+# VirtualBox renames it to VirtualBox.xml-prev before the new one takes its place.
+tries=20
+until cat "$home/VirtualBox.xml" 2>/dev/null; do
+    [ -e "$home/VirtualBox.xml" ] || [ -e "$home/VirtualBox.xml-prev" ] || break
+    [ "$tries" -gt 0 ] || refuse no-registry "$home/VirtualBox.xml cannot be read"
+    tries=$((tries - 1))
+    sleep 0.1
+done

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Adapter", "Document", "Forward", "Taken", "read_document", "read_registry"]
 
 _LARGEST = 8 << 20
+# The lookup is that of an encoding that nobody knows.
+_BAD = (Defused.ParseError, DefusedXmlException, ValueError, LookupError, RecursionError)
 _MAC_DIGITS = 12
 _KINDS = {
     "NAT": "nat",
@@ -120,7 +122,7 @@ def read_document(content: bytes) -> Document | None:
     try:
         machine = _parsed(content).find("Machine")
         return None if machine is None else _document(machine)
-    except (Defused.ParseError, DefusedXmlException, ValueError, RecursionError):
+    except _BAD:
         return None
 
 
@@ -136,11 +138,13 @@ def read_registry(content: bytes, home: str) -> dict[str, str] | None:
     """
     try:
         entries = _parsed(content).iterfind("Global/MachineRegistry/MachineEntry")
-        paths = {_uuid(each): each.get("src", "") for each in entries}
-    except (Defused.ParseError, DefusedXmlException, ValueError, RecursionError):
+        paths = {_uuid(each): each.get("src", "") for each in entries if each.get("src")}
+    except _BAD:
         return None
     return {
-        uuid: path if path.startswith("/") else f"{home}/{path}" for uuid, path in paths.items()
+        uuid: path if path.startswith("/") else f"{home}/{path}"
+        for uuid, path in paths.items()
+        if uuid
     }
 
 
@@ -192,7 +196,7 @@ def _document(machine: Element) -> Document:
         drive=discs.get(drive, ""),
         discs=tuple(discs.values()),
         snapshots=tuple(sorted(_snapshots(machine), key=lambda each: each.taken)),
-        current=machine.get("currentSnapshot", "").strip("{}"),
+        current=machine.get("currentSnapshot", "").strip("{}").lower(),
     )
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["failed", "judged"]
 
 _FAILED = re.compile(r"^VBoxManage(?:\.exe)?: (?:fatal )?error: (.*)$", re.MULTILINE)
+_AT_START = re.compile(r"terminated unexpectedly during startup")
 _MOST_LINES = 6
 
 
@@ -126,8 +127,12 @@ def judged(answer: Answer, subject: str) -> ImsError:
     lines = [line for line in answer.errors.splitlines() if line.strip()]
     told = [match[1] for match in _FAILED.finditer(answer.errors)]
     first = told[0] if told else (lines[-1] if lines else f"exit status {answer.status}")
+    text = answer.errors
+    # Before the error stands a warning if there is no driver. It tells why a machine did not start.
+    if (begin := _FAILED.search(text)) and not _AT_START.search(text):
+        text = text[begin.start() :]
     for kind in _KINDS:
-        if kind.pattern.search(answer.errors):
+        if kind.pattern.search(text):
             return kind.error(
                 f"{subject}: {first.strip()}",
                 code=kind.code,

@@ -8,6 +8,7 @@ nothing.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from ims_virtualbox.vboxmanage.states import known_state
@@ -28,17 +29,17 @@ __all__ = [
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _MACHINE = re.compile(rf"^UUID: +({_UUID})$", re.MULTILINE)
 _STATE = re.compile(r"^State: +(.*?) \(since [^()]*\)$", re.MULTILINE)
-_PROCESS = re.compile(rf" --startvm ({_UUID})\b")
+_PROCESS = re.compile(rf"^.* --startvm ({_UUID})\b", re.MULTILINE)
 _VM_STATE = re.compile(r'^VMState="([a-z-]+)"$', re.MULTILINE)
 _MEDIUM = re.compile(rf"^UUID: +({_UUID})\n(?:[^\n]+\n)*?Location: +(/[^\n]*)$", re.MULTILINE)
 # 7.x, then 6.x.
 _PROPERTY = re.compile(
     r"^(?P<key>/\S+) *= '(?P<value>.*)' *@ \S+.*$"
-    r"|^Name: (?P<name>/[^,]+), value: (?P<said>.*), timestamp: \d+, flags:.*$",
+    r"|^Name: (?P<name>/[^,\n]+), value: (?P<said>.*), timestamp: \d+, flags:.*$",
     re.MULTILINE,
 )
 _SAMPLE = re.compile(
-    r"^(?P<object>.+?) +(?P<metric>[A-Z][A-Za-z]+(?:/[A-Za-z]+)+) +(?P<value>\d+)", re.MULTILINE
+    r"^(?P<object>.*\S) +(?P<metric>[A-Z][A-Za-z]+(?:/[A-Za-z]+)+) +(?P<value>\d+)", re.MULTILINE
 )
 
 
@@ -66,11 +67,16 @@ def machine_state(text: str) -> str:
 
 def listed_media(text: str) -> list[tuple[str, str]]:
     """UUID and path of each medium of ``list hdds`` or ``list dvds``, those that depend last."""
-    return [(match[1], match[2]) for match in _MEDIUM.finditer(text)]
+    found = [(match[1], match[2]) for match in _MEDIUM.finditer(text)]
+    times = Counter(uuid for uuid, _ in found)
+    return [(uuid, path) for uuid, path in found if times[uuid] == 1]
 
 
 def processes_in(text: str) -> set[str]:
-    """UUIDs of the machines that a process runs, out of the arguments of all processes."""
+    """UUIDs of the machines that a process runs, out of the arguments of all processes.
+
+    The last of a line counts: before it stands the machine's name, which may look like one.
+    """
     return set(_PROCESS.findall(text))
 
 
@@ -92,7 +98,10 @@ def paragraphs(text: str) -> Iterator[dict[str, str]]:
 
 
 def sampled(text: str) -> dict[str, dict[str, int]]:
-    """The samples of ``metrics query``: numbers by metric, by the name of the machine."""
+    """The samples of ``metrics query``: numbers by metric, by the name of the machine.
+
+    The last in a line that looks like one counts: before it stands the name.
+    """
     found: dict[str, dict[str, int]] = {}
     for match in _SAMPLE.finditer(text):
         found.setdefault(match["object"], {})[match["metric"]] = int(match["value"])
