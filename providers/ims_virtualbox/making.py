@@ -135,7 +135,8 @@ class Maker:
         yield commands.cards(spec.uuid, spec.interfaces, self.settings["nat_subnet"], forward)
         if promised := promises(spec.interfaces):
             yield ("setextradata", spec.uuid, ADDRESSES, " ".join(promised))
-        yield commands.controller(spec.uuid)
+        yield commands.disk_controller(spec.uuid)
+        yield commands.drive_controller(spec.uuid)
         make = commands.linked_disk if source.linked else commands.copied_disk
         yield make(folder.root, source.path)
         if spec.disk > source.size:

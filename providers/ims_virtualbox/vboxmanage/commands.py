@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from ims_virtualbox.vboxmanage.document import Forward
 
 __all__ = [
-    "CONTROLLER",
+    "DISKS",
+    "DRIVES",
     "attach_cd",
     "attach_disk",
     "cards",
@@ -22,9 +23,9 @@ __all__ = [
     "ssh_rule",
 ]
 
-CONTROLLER = "SATA"
+DISKS, DRIVES = "SATA", "IDE"
+"""The controllers. Guests find a CD on IDE wherever they find one at all."""
 MIB = 1 << 20
-_ROOT_PORT, _CD_PORT = "0", "1"
 _NETWORK_OPTIONS = {
     "bridged": "--bridgeadapter",
     "hostonly": "--hostonlyadapter",
@@ -103,10 +104,15 @@ def ssh_rule(forward: Forward) -> str:
     return f"{forward.name},tcp,{forward.host_ip},{forward.host_port},,{forward.guest_port}"
 
 
-def controller(uuid: str) -> Words:
-    """Add the controller of its disks."""
-    kind = ("--add", "sata", "--controller", "IntelAhci", "--portcount", "2", "--bootable", "on")
-    return ("storagectl", uuid, "--name", CONTROLLER, *kind)
+def disk_controller(uuid: str) -> Words:
+    """Add the controller of its disk."""
+    kind = ("--add", "sata", "--controller", "IntelAhci", "--portcount", "1", "--bootable", "on")
+    return ("storagectl", uuid, "--name", DISKS, *kind)
+
+
+def drive_controller(uuid: str) -> Words:
+    """Add the controller of its CD drive."""
+    return ("storagectl", uuid, "--name", DRIVES, "--add", "ide", "--controller", "PIIX4")
 
 
 def linked_disk(path: str, parent: str) -> Words:
@@ -126,12 +132,12 @@ def resized_disk(path: str, size: int) -> Words:
 
 def attach_disk(uuid: str, path: str) -> Words:
     """Plug in the root disk."""
-    return ("storageattach", uuid, *_at(_ROOT_PORT), "--type", "hdd", "--medium", path)
+    return ("storageattach", uuid, *_at(DISKS, "0"), "--type", "hdd", "--medium", path)
 
 
 def attach_cd(uuid: str, path: str) -> Words:
     """Put a CD in, in place of the one that is in there."""
-    return ("storageattach", uuid, *_at(_CD_PORT), "--type", "dvddrive", "--medium", path)
+    return ("storageattach", uuid, *_at(DRIVES, "1"), "--type", "dvddrive", "--medium", path)
 
 
 def set_property(uuid: str, name: str, value: str) -> Words:
@@ -139,5 +145,5 @@ def set_property(uuid: str, name: str, value: str) -> Words:
     return ("guestproperty", "set", uuid, name, value, "--flags", "RDONLYGUEST")
 
 
-def _at(port: str) -> Words:
-    return ("--storagectl", CONTROLLER, "--port", port, "--device", "0")
+def _at(controller: str, port: str) -> Words:
+    return ("--storagectl", controller, "--port", port, "--device", "0")
