@@ -8,7 +8,7 @@ nothing.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ims_virtualbox.vboxmanage.states import known_state
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
+    "Medium",
     "listed_media",
     "machine_state",
     "paragraphs",
@@ -30,7 +31,10 @@ _MACHINE = re.compile(rf"^UUID: +({_UUID})$", re.MULTILINE)
 _STATE = re.compile(r"^State: +(.*?) \(since [^()]*\)$", re.MULTILINE)
 _PROCESS = re.compile(rf" --startvm ({_UUID})\b")
 _VM_STATE = re.compile(r'^VMState="([a-z-]+)"$', re.MULTILINE)
-_MEDIUM = re.compile(rf"^UUID: +({_UUID})\n(?:[^\n]+\n)*?Location: +(/[^\n]*)$", re.MULTILINE)
+_MEDIUM = re.compile(
+    rf"^UUID: +({_UUID})\n(?:Parent UUID: +([^\n]*)\n)?(?:[^\n]+\n)*?Location: +(/[^\n]*)$",
+    re.MULTILINE,
+)
 # 7.x, then 6.x.
 _PROPERTY = re.compile(
     r"^(?P<key>/\S+) *= '(?P<value>.*)' *@ \S+.*$"
@@ -40,6 +44,14 @@ _PROPERTY = re.compile(
 _SAMPLE = re.compile(
     r"^(?P<object>.+?) +(?P<metric>[A-Z][A-Za-z]+(?:/[A-Za-z]+)+) +(?P<value>\d+)", re.MULTILINE
 )
+
+
+class Medium(NamedTuple):
+    """A medium that VirtualBox knows; ``parent`` is what it depends on, by UUID, or ``base``."""
+
+    uuid: str
+    parent: str
+    path: str
 
 
 def running_states(text: str) -> dict[str, str]:
@@ -64,9 +76,9 @@ def machine_state(text: str) -> str:
     return match[1] if match else ""
 
 
-def listed_media(text: str) -> list[tuple[str, str]]:
-    """UUID and path of each medium of ``list hdds`` or ``list dvds``, those that depend last."""
-    return [(match[1], match[2]) for match in _MEDIUM.finditer(text)]
+def listed_media(text: str) -> list[Medium]:
+    """The media of ``list hdds`` or ``list dvds``, those that depend on others last."""
+    return [Medium(*match.groups(default="")) for match in _MEDIUM.finditer(text)]
 
 
 def processes_in(text: str) -> set[str]:
