@@ -92,8 +92,10 @@ def recovered(lab: Lab, flag: str) -> None:
 
 def _victim(point: int, moment: str, flag: str, verb: Verb) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "tests.virtualbox.victim", str(point), moment, flag]
-        + [*verb.arguments, "--quiet"],
+        [
+            *(sys.executable, "-m", "tests.virtualbox.victim"),
+            *(str(point), moment, flag, *verb.arguments, "--quiet"),
+        ],
         cwd=_REPOSITORY,
         env={**os.environ},
         stdin=subprocess.DEVNULL,
