@@ -131,8 +131,9 @@ class Survey:
 def survey(host: VirtualBoxHost) -> Survey:
     """Look at everything, by one call of VBoxManage however many machines there are.
 
-    What a process runs is listed by VBoxManage, and what is neither running nor paused then (it is
-    just being started, say) is asked for by itself; for the others their settings tell.
+    What a process runs is listed by VBoxManage. What is neither running nor paused then (it is just
+    being started, say), or is listed without a process (by somebody's description, say), is asked
+    for by itself; for the others their settings tell.
     """
     told = patiently(lambda: host.ask("registry", subject="VMs"))
     registry, home = told["registry"], told["home"].decode(errors="replace").strip()
@@ -144,9 +145,8 @@ def survey(host: VirtualBoxHost) -> Survey:
         )
     files = _files(host, paths)
     states = running_states(told["running"].decode(errors="replace"))
-    states |= dict.fromkeys(
-        processes_in(told["processes"].decode(errors="replace")) - set(states), ""
-    )
+    run = processes_in(told["processes"].decode(errors="replace"))
+    states = {uuid: states.get(uuid, "") if uuid in run else "" for uuid in run | set(states)}
     machines = [_found(host, uuid, path, files, states) for uuid, path in paths.items()]
     return Survey(machines, frozenset(_ports(files.listening)))
 
@@ -224,7 +224,10 @@ def _found(
     state = states.get(uuid, document.resting if document is not None else "")
     if uuid in states and state not in STATES:
         words = ("showvminfo", uuid, "--machinereadable")
-        state = machine_state(host.manage(*words, subject=f"VM {uuid}"))
+        try:
+            state = machine_state(host.manage(*words, subject=f"VM {uuid}"))
+        except (NotFoundError, HypervisorError):
+            state = ""  # it went meanwhile, or cannot be read: the others are there still
     folder = Folder.around(host.directory, path)
     return Found(
         uuid,
@@ -234,21 +237,32 @@ def _found(
         path in files.ran,
         _mark(document, uuid),
         folder,
-        _missing(document, folder, files.there),
+        _missing(document, path, folder, files.there),
     )
 
 
-def _missing(document: Document | None, folder: Folder | None, there: Collection[str]) -> str:
-    """What a machine of ours lacks of its files; empty if nothing."""
+def _missing(
+    document: Document | None, settings: str, folder: Folder | None, there: Collection[str]
+) -> str:
+    """What a machine of ours lacks of its files; empty if nothing.
+
+    Its disk is not always root.vdi: VirtualBox merges it into what came after it when a snapshot
+    is deleted.
+    """
     if document is None or folder is None:
         return ""
-    if folder.root not in there:
-        return "its disk root.vdi is missing"
+    home = settings.rpartition("/")[0]
+    disks = [path if path.startswith("/") else f"{home}/{path}" for path in document.disks.values()]
+    if document.root not in document.disks:
+        disks.append(folder.root)
+    for path in disks:
+        if path.startswith(folder.path("")) and path.endswith(".vdi") and path not in there:
+            return f"its disk {path.removeprefix(folder.path(''))} is missing"
     if folder.seed_in(document.drive) and document.drive not in there:
         return "its context medium is missing"
     gone = [
         path
-        for path in document.disks.values()
+        for path in disks
         if path.startswith(f"{folder.directory}/templates/") and path not in there
     ]
     return f"the disk that its own depends on is missing: {gone[0]}" if gone else ""
