@@ -91,7 +91,7 @@ def test_a_warning_that_comes_before_all_else_is_in_no_result(chroot: Lab) -> No
     assert warning in chroot.host.run("VBoxManage list vms"), "the lab's own VBoxManage warns"
     told = [
         chroot.json("create-vm", "warn01", *DEFINED),
-        chroot.json("snapshot-vm", "warn01", "first", "--quiet"),
+        chroot.json("snapshot-vm", "warn01", "--name", "first", "--quiet"),
         chroot.json("list-snapshots", "warn01"),
         chroot.json("list-vms", "--all"),
         chroot.json("show-vm", "warn01"),
@@ -131,7 +131,7 @@ def test_another_language_changes_nothing(chroot: Lab, where: str) -> None:
     try:
         chroot.json("create-vm", "lang01", *DEFINED)
         (vm,) = chroot.json("list-vms")
-        assert (vm["name"], vm["state"], vm["problem"]) == ("lang01", "defined", "")
+        assert (vm["name"], vm["state"], vm["problem"]) == ("lang01", "defined", None)
         refused(chroot, "delete-template", TEMPLATE, status=4, code="template-in-use")
         chroot.json("delete-vm", "lang01", "--quiet")
     finally:
@@ -170,12 +170,9 @@ def test_a_machine_that_stays_locked_is_busy(chroot: Lab, monkeypatch: pytest.Mo
     before = chroot.leftovers()
     with locked(chroot.host, vm.uuid):
         with pytest.raises(BusyError, match="locked") as caught:
-            chroot.ims.snapshot_vm("lock02", "first")
-        assert (caught.value.exit_status, caught.value.retryable) == (6, True)
-        with pytest.raises(BusyError):
             chroot.ims.delete_vm("lock02")
-    assert chroot.leftovers() == before
-    assert [each.name for each in chroot.ims.list_vms()] in ([], ["lock02"])
+        assert (caught.value.exit_status, caught.value.retryable) == (6, True)
+        assert chroot.leftovers() == before
 
 
 # --- machines ---
@@ -194,10 +191,10 @@ def test_a_machine_whose_folder_is_away_has_a_problem_and_is_nobody(chroot: Lab)
         assert not away["ours"]
         assert away["name"] != "lost01"
         (kept,) = found.values()
-        assert (kept["name"], kept["state"], kept["problem"]) == ("kept01", "defined", "")
+        assert (kept["name"], kept["state"], kept["problem"]) == ("kept01", "defined", None)
         failed(chroot, "start-vm", away["name"], status=4, code="not-ours")
         failed(chroot, "delete-vm", away["name"], status=4, code="not-ours")
-        chroot.json("snapshot-vm", "kept01", "first", "--quiet")
+        chroot.json("snapshot-vm", "kept01", "--name", "first", "--quiet")
     finally:
         chroot.host.run(f"mv {folder}.away {folder}")
     assert {vm["name"] for vm in chroot.json("list-vms")} == {"lost01", "kept01"}
@@ -224,7 +221,8 @@ def test_whatever_others_call_their_machines_they_are_listed(chroot: Lab) -> Non
     uuids = {}
     try:
         for name in NAMES:
-            told = chroot.vbox(f"createvm --name={shlex.quote(name)} --register")
+            order = f"createvm --name={shlex.quote(name)} --register"
+            told = chroot.host.run(f"LC_ALL=C.UTF-8 VBoxManage -q {order}")
             uuid = next(each.split()[1] for each in told.splitlines() if each[:6] == "UUID: ")
             uuids[uuid] = name
             chroot.vbox(f"modifyvm {uuid} --description={shlex.quote(line)}")
@@ -285,7 +283,7 @@ def test_a_namesake_that_comes_meanwhile_is_refused_and_untouched(chroot: Lab, w
     left = chroot.leftovers() - before
     assert left == {f'"same02" {{{uuid}}}'}
     (vm,) = chroot.json("list-vms", "--all")
-    assert (vm["uuid"], vm["ours"], vm["problem"]) == (uuid, False, "")
+    assert (vm["uuid"], vm["ours"], vm["problem"]) == (uuid, False, None)
     chroot.vbox(f"unregistervm {uuid} --delete")
 
 
@@ -294,7 +292,7 @@ def test_a_name_that_cannot_be_is_refused_before_anything_is_made(chroot: Lab, n
     noting = f'#!/bin/sh\necho "$*" >>{CALLS}\nexec {REAL} "$@"\n'
     with instead(chroot.host, noting):
         options = (*DEFINED, "--", name)
-        error = failed(chroot, "create-vm", *options, status=2, code="invalid-value")
+        error = failed(chroot, "create-vm", *options, status=2, code="invalid-name")
         assert "name" in error["message"]
         assert "createvm" not in chroot.host.run(f"cat {CALLS}")
 
@@ -326,7 +324,7 @@ def test_one_image_becomes_two_templates_though_virtualbox_knows_its_uuid(
             chroot.json("import-template", str(vdi), "--name", name, *LAYOUT)
             chroot.json("create-vm", f"of-{name}", "--template", name, *DEFINED)
         for vm in chroot.json("list-vms"):
-            assert vm["problem"] == ""
+            assert vm["problem"] is None
             chroot.json("delete-vm", vm["name"], "--quiet")
         for name in ("twin-a", "twin-b"):
             chroot.json("delete-template", name, "--quiet")
