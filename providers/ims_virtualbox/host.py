@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["CALL_SECONDS", "MAKING_SECONDS", "VirtualBoxHost"]
+__all__ = ["CALL_SECONDS", "MAKING_SECONDS", "VirtualBoxHost", "patiently"]
 
 LOCK_SECONDS = 20.0
 """How long a session that is ending may keep a machine locked."""

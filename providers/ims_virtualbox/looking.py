@@ -276,21 +276,32 @@ def _found(
         path in files.ran,
         _mark(document, uuid),
         folder,
-        _missing(document, folder, files.there),
+        _missing(document, path, folder, files.there),
     )
 
 
-def _missing(document: Document | None, folder: Folder | None, there: Collection[str]) -> str:
-    """What a machine of ours lacks of its files; empty if nothing."""
+def _missing(
+    document: Document | None, settings: str, folder: Folder | None, there: Collection[str]
+) -> str:
+    """What a machine of ours lacks of its files; empty if nothing.
+
+    Its disk is not always root.vdi: VirtualBox merges it into what came after it when a snapshot
+    is deleted.
+    """
     if document is None or folder is None:
         return ""
-    if folder.root not in there:
-        return "its disk root.vdi is missing"
+    home = settings.rpartition("/")[0]
+    disks = [path if path.startswith("/") else f"{home}/{path}" for path in document.disks.values()]
+    if document.root not in document.disks:
+        disks.append(folder.root)
+    for path in disks:
+        if path.startswith(folder.path("")) and path.endswith(".vdi") and path not in there:
+            return f"its disk {path.removeprefix(folder.path(''))} is missing"
     if folder.seed_in(document.drive) and document.drive not in there:
         return "its context medium is missing"
     gone = [
         path
-        for path in document.disks.values()
+        for path in disks
         if path.startswith(f"{folder.directory}/templates/") and path not in there
     ]
     return f"the disk that its own depends on is missing: {gone[0]}" if gone else ""

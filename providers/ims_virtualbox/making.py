@@ -12,8 +12,17 @@ from ims_core.models import Carrier
 from ims_core.spi import Discarded
 from ims_shell.archive import pack
 from ims_virtualbox.delivering import properties
+from ims_virtualbox.host import patiently
 from ims_virtualbox.looking import mark_text, survey, taken_name
-from ims_virtualbox.names import ADDRESSES, FORWARD, MARK, Folder, seed_name, template_disk
+from ims_virtualbox.names import (
+    ADDRESSES,
+    FORWARD,
+    MARK,
+    Folder,
+    seed_name,
+    template_disk,
+    template_of,
+)
 from ims_virtualbox.networks import NAT, promises
 from ims_virtualbox.vboxmanage import commands
 from ims_virtualbox.vboxmanage.document import Forward
@@ -165,28 +174,35 @@ def remove_machine(host: VirtualBoxHost, machine: Found) -> None:
     """Remove a machine that is off, and all that was made for it; its settings file goes last."""
     subject = f"VM {machine.name}"
     host.manage("unregistervm", machine.uuid, subject=subject)
-    if machine.folder is not None:
-        template = machine.mark.template if machine.mark is not None else ""
-        remove_folder(host, machine.folder, template)
+    folder = machine.folder
+    if folder is not None:
+        patiently(lambda: remove_folder(host, folder))
 
 
-def remove_folder(host: VirtualBoxHost, folder: Folder, template: str) -> Discarded:
+def remove_folder(host: VirtualBoxHost, folder: Folder) -> Discarded:
     """Remove a folder whose machine VirtualBox does not know (any more).
 
-    VirtualBox forgets the media in it, and the template's disk unless another depends on it.
+    VirtualBox forgets the media in it, and templates' disks that no other depends on.
+
+    Raises:
+        BusyError: VirtualBox knows a machine or a medium in it by now: look again.
     """
     subject = f"folder {folder.name}"
+    spare: list[str] = []
     for kind, command in (("dvd", "dvds"), ("disk", "hdds")):
         media = listed_media(host.manage("list", command, subject=subject))
-        inside = [uuid for uuid, path in media if path.startswith(folder.path(""))]
-        for uuid in reversed(inside):  # those that depend on others stand behind them
-            with suppress(NotFoundError, ConflictError):
-                host.manage("closemedium", kind, uuid, subject=subject)
+        inside = {each.uuid for each in media if each.path.startswith(folder.path(""))}
+        parents = {each.parent for each in media if each.uuid not in inside}
+        spare = [each.path for each in media if each.uuid not in parents]
+        for each in reversed(media):  # those that depend on others stand behind them
+            if each.uuid in inside:
+                with suppress(NotFoundError, ConflictError):
+                    host.manage("closemedium", kind, each.uuid, subject=subject)
     found = host.call("remove", folder.name, subject=subject, timeout=_LONG)
-    if template:
-        path = template_disk(host.directory, template)
-        with suppress(ImsError):  # it stays known while others depend on it
-            host.manage("closemedium", "disk", path, template=template, subject=subject)
+    for path in spare:
+        if template := template_of(host.directory, path):
+            with suppress(ImsError):  # somebody needs it after all
+                host.manage("closemedium", "disk", path, template=template, subject=subject)
     return Discarded(found.decode().strip())
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "Folder",
     "seed_name",
     "template_disk",
+    "template_of",
 ]
 
 MARK = "IMS/mark"
@@ -100,3 +101,9 @@ def seed_name(delivery: Delivery) -> str:
 def template_disk(directory: str, name: str) -> str:
     """The path of a template's disk."""
     return f"{directory}/templates/{name}/{IMAGE}"
+
+
+def template_of(directory: str, path: str) -> str:
+    """The name of the template whose disk has that path; empty if it is none's."""
+    name = path.removeprefix(f"{directory}/templates/").removesuffix(f"/{IMAGE}")
+    return name if path == template_disk(directory, name) and "/" not in name else ""

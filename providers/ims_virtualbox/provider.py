@@ -14,7 +14,7 @@ from ims_shell.facts import room_in
 from ims_shell.opening import open_shell
 from ims_shell.templates import Templates
 from ims_virtualbox import checks, delivering, looking, metrics, running, snapshots
-from ims_virtualbox.host import VirtualBoxHost
+from ims_virtualbox.host import VirtualBoxHost, patiently
 from ims_virtualbox.making import Maker, Source, remove_folder, remove_machine
 from ims_virtualbox.names import ADDRESSES, IMAGE, Folder
 from ims_virtualbox.networks import Networks, promises
@@ -169,7 +169,7 @@ class VirtualBoxProvider(Provider):
         if resource.kind == "snapshot":
             return snapshots.discard(self._host, name, operation)
         if resource.kind in ("vm", "vm-folder"):
-            return self._discard_vm(resource)
+            return patiently(lambda: self._discard_vm(resource))
         found = self._host.call(
             "discard_template", resource.kind, name, operation, subject=f"{resource.kind} {name}"
         )
@@ -231,8 +231,7 @@ class VirtualBoxProvider(Provider):
         try:
             machine, _ = looking.find(self._host, vm)
         except NotFoundError:
-            for folder in looking.forgotten(self._host, vm):
-                remove_folder(self._host, folder, "")
+            patiently(lambda: self._remove_forgotten(vm))
             return
         ours = machine.mark is not None and machine.mark.operation
         if not ours and machine.is_saved:
@@ -356,6 +355,11 @@ class VirtualBoxProvider(Provider):
         promised = {address: each.name for each in others for address in each.promised}
         return networks.completed(cards, default, promised)
 
+    def _remove_forgotten(self, vm: str) -> None:
+        """What is left of a machine that VirtualBox does not know any more."""
+        for folder in looking.forgotten(self._host, vm):
+            remove_folder(self._host, folder)
+
     def _discard_vm(self, resource: Resource) -> Discarded:
         """What an operation made of a VM: the machine, or its folder."""
         operation, name = resource.operation, resource.name
@@ -367,8 +371,7 @@ class VirtualBoxProvider(Provider):
         else:
             found = next((each for each in machines if _folder_name(each) == name), None)
             if found is None:
-                folder = Folder(self._host.directory, name)
-                return remove_folder(self._host, folder, "")
+                return remove_folder(self._host, Folder(self._host.directory, name))
         if not _made_by(found, operation):
             return Discarded.NOT_OURS
         running.power_off(self._host, found)

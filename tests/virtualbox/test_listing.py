@@ -131,9 +131,9 @@ Capacity:       0 MBytes
 
 
 def test_media_have_their_uuids_and_paths_in_the_order_of_the_list() -> None:
-    assert listed_media(HDDS) == [
-        (A, "/pool/templates/tiny/disk.vdi"),
-        (B, "/pool/vms/my vm/root.vdi"),
+    assert [(each.uuid, each.path, each.parent) for each in listed_media(HDDS)] == [
+        (A, "/pool/templates/tiny/disk.vdi", "base"),
+        (B, "/pool/vms/my vm/root.vdi", A),
     ]
 
 
@@ -148,7 +148,7 @@ def test_a_medium_that_is_there_twice_is_none() -> None:
     hostile = (
         f"UUID:  {C}\nType: x\nLocation:  /x\n\nUUID:  {B}\nLocation:  /pool/vms/v/root.vdi\n\n"
     )
-    assert [uuid for uuid, _ in listed_media(hostile + HDDS)] == [C, A]
+    assert [each.uuid for each in listed_media(hostile + HDDS)] == [C, A]
 
 
 ENUMERATED = {

@@ -8,6 +8,7 @@ printf '%s\n' "$paths" | while IFS= read -r path; do
     [ ! -e "${path%/*}/Logs/VBox.log" ] || printf '%s\n' "$path"
 done
 section "$1" there
-printf '%s\n' "$vms"/*/root.vdi "$vms"/*/seed-*.iso "$dir"/templates/*/disk.vdi
+printf '%s\n' "$vms"/*/*.vdi "$vms"/*/*/*.vdi "$vms"/*/*/Snapshots/*.vdi \
+    "$vms"/*/seed-*.iso "$dir"/templates/*/disk.vdi
 section "$1" listening
 cat /proc/net/tcp /proc/net/tcp6 2>/dev/null || :

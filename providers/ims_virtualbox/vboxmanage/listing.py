@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ims_virtualbox.vboxmanage.states import known_state
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
+    "Medium",
     "listed_media",
     "machine_state",
     "paragraphs",
@@ -31,7 +32,10 @@ _MACHINE = re.compile(rf"^UUID: +({_UUID})$", re.MULTILINE)
 _STATE = re.compile(r"^State: +(.*?) \(since [^()]*\)$", re.MULTILINE)
 _PROCESS = re.compile(rf"^.* --startvm ({_UUID})\b", re.MULTILINE)
 _VM_STATE = re.compile(r'^VMState="([a-z-]+)"$', re.MULTILINE)
-_MEDIUM = re.compile(rf"^UUID: +({_UUID})\n(?:[^\n]+\n)*?Location: +(/[^\n]*)$", re.MULTILINE)
+_MEDIUM = re.compile(
+    rf"^UUID: +({_UUID})\n(?:Parent UUID: +([^\n]*)\n)?(?:[^\n]+\n)*?Location: +(/[^\n]*)$",
+    re.MULTILINE,
+)
 # 7.x, then 6.x.
 _PROPERTY = re.compile(
     r"^(?P<key>/\S+) *= '(?P<value>.*)' *@ \S+.*$"
@@ -41,6 +45,14 @@ _PROPERTY = re.compile(
 _SAMPLE = re.compile(
     r"^(?P<object>.*\S) +(?P<metric>[A-Z][A-Za-z]+(?:/[A-Za-z]+)+) +(?P<value>\d+)", re.MULTILINE
 )
+
+
+class Medium(NamedTuple):
+    """A medium that VirtualBox knows; ``parent`` is what it depends on, by UUID, or ``base``."""
+
+    uuid: str
+    parent: str
+    path: str
 
 
 def running_states(text: str) -> dict[str, str]:
@@ -65,11 +77,11 @@ def machine_state(text: str) -> str:
     return match[1] if match else ""
 
 
-def listed_media(text: str) -> list[tuple[str, str]]:
-    """UUID and path of each medium of ``list hdds`` or ``list dvds``, those that depend last."""
-    found = [(match[1], match[2]) for match in _MEDIUM.finditer(text)]
-    times = Counter(uuid for uuid, _ in found)
-    return [(uuid, path) for uuid, path in found if times[uuid] == 1]
+def listed_media(text: str) -> list[Medium]:
+    """The media of ``list hdds`` or ``list dvds``, those that depend on others last."""
+    found = [Medium(*match.groups(default="")) for match in _MEDIUM.finditer(text)]
+    times = Counter(each.uuid for each in found)
+    return [each for each in found if times[each.uuid] == 1]
 
 
 def processes_in(text: str) -> set[str]:

@@ -1,0 +1,67 @@
+"""What ``--dry-run`` prints is what a shell on the host would make the same machine with."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.virtualbox.conftest import DIRECTORY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.virtualbox.conftest import Lab
+
+SECRET = "correct-horse-battery"  # noqa: S105 - a test looks for it
+ORDER = ("--memory", "96M", "--vcpus", "2", "--disk", "1G", "--quiet")
+# Chosen anew for each machine: UUIDs, operations and nonces, digests, MACs, times.
+CHANCE = re.compile(
+    r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{64}\b|\b[0-9a-f]{16}\b"
+    r"|(?<=MACAddress=\")[0-9A-F]{12}|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ|(?<=timestamp=\")\d+"
+    r"|(?<=created&quot;:)[0-9.]+"
+)
+
+
+def planned(lab: Lab, *options: str) -> list[str]:
+    done = lab.cli("create-vm", "plan01", *ORDER, "--dry-run", *options)
+    assert done.returncode == 0, done.stderr
+    return [line for line in done.stdout.splitlines() if line.startswith("VBoxManage ")]
+
+
+def definition(lab: Lab) -> str:
+    """The settings file, but for what is chosen anew each time."""
+    return CHANCE.sub("…", lab.host.run(f"cat {DIRECTORY}/vms/plan01-*/plan01/plan01.vbox"))
+
+
+def test_a_shell_makes_the_same_machine_of_what_is_planned(chroot: Lab) -> None:
+    chroot.json("create-vm", "plan01", *ORDER, "--wait", "defined")
+    made = definition(chroot)
+    chroot.host.run(f"cp {DIRECTORY}/vms/plan01-*/seed-*.iso /tmp/plan.iso")
+    chroot.json("delete-vm", "plan01", "--quiet")
+    before = chroot.leftovers()
+    plan = planned(chroot)
+    (medium,) = {found[0] for line in plan for found in re.finditer(r"/\S+/seed-\S+\.iso", line)}
+    folder = medium.rpartition("/")[0]
+    assert not any(folder in each for each in chroot.leftovers()), "nothing is made by a plan"
+    chroot.host.run(f"umask 077; mkdir -p {folder} && mv /tmp/plan.iso {medium}")
+    chroot.host.run("set -e\n" + "\n".join(plan))
+    assert definition(chroot) == made
+    # It is ours by its mark, and whatever makes it complete, deleting goes well.
+    (vm,) = chroot.json("list-vms")
+    assert (vm["name"], vm["state"]) == ("plan01", "defined")
+    chroot.json("delete-vm", "plan01", "--quiet")
+    assert chroot.leftovers() == before
+
+
+@pytest.mark.parametrize("carrier", ["iso", "guest-properties"])
+def test_a_plan_tells_no_secret(chroot: Lab, tmp_path: Path, carrier: str) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(SECRET)
+    options = ("--secret", f"token={secret}", "--set", "plain=shown", "--context-carrier", carrier)
+    plan = "\n".join(planned(chroot, *options))
+    assert "createvm" in plan
+    assert SECRET not in plan
+    if carrier == "guest-properties":
+        assert "guestproperty set" in plan
