@@ -117,7 +117,7 @@ def imported(host: Machine, image: Path, folder: Path) -> Iterator[str]:
     with Ims(config=config, state=folder / "state") as ims:
         if TEMPLATE in [each.name for each in ims.list_templates()]:
             ims.delete_template(TEMPLATE)
-        ims.import_template(str(image), TEMPLATE)
+        ims.import_template(str(image), TEMPLATE, layout="bootparams")
         yield TEMPLATE
         ims.delete_template(TEMPLATE)
 
