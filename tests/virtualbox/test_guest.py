@@ -32,8 +32,6 @@ def test_the_life_of_a_guest_that_reads_a_cd(lab: Lab) -> None:
     stopped = lab.json("stop-vm", "web01", "--timeout", "300")
     assert stopped["state"] == "stopped"
     assert 'VMState="poweroff"' in lab.vbox("showvminfo web01 --machinereadable")
-    again = lab.json("start-vm", "web01", "--wait", "ready", "--timeout", "600")
-    assert again["receipt"]["ready"]
     lab.json("delete-vm", "web01")
     assert '"web01"' not in lab.vbox("list vms")
 

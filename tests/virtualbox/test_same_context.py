@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tests.virtualbox.conftest import Lab
 
-pytestmark = [pytest.mark.lab_virtualbox]
+pytestmark = [pytest.mark.lab_virtualbox, pytest.mark.full]
 
 
 def test_the_guest_is_what_it_is_everywhere(lab: Lab, tmp_path: Path) -> None:

@@ -165,6 +165,7 @@ def answered_as(lab: Lab, domid: int, told: dict[str, Any]) -> None:
     )
 
 
+@pytest.mark.full  # a CD tells the guests of tests/virtualbox in `make test`
 def test_a_cd_tells_a_guest_that_reads_no_xenstore(lab: Lab) -> None:
     made = lab.json("create-vm", "web-cd", *NEW, "--context-carrier", "iso", "--ip", "10.0.2.60/24")
     assert made["receipt"]["ready"]
