@@ -86,6 +86,7 @@ def test_a_look_at_many_starts_no_more_than_a_look_at_one(
         "metrics": chroot.ims.metrics,
     }
     chroot.json("create-vm", "many-0", *NEW)
+    chroot.ims.list_vms()  # now it is connected
     with instead(chroot.host, NOTING):
         one = {name: Cost(chroot, round_trips, verb) for name, verb in verbs.items()}
     if whose == "ours":
