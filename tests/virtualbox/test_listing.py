@@ -94,7 +94,7 @@ def test_a_machine_without_a_state_is_told_nothing_of() -> None:
     [
         ('name="web"\nVMState="aborted-saved"\nVMStateChangeTime="2026"\n', "aborted-saved"),
         ('VMState="running"\ndescription="a\nVMState="poweroff"\n"\n', "running"),
-        ('name="VMState="running""\n', ""),
+        ('name="a\nb VMState="running"\n"\n', ""),
         ("", ""),
     ],
     ids=["plain", "imitated", "in a name", "empty"],
