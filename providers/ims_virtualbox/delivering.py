@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from ims_core.models import Carrier
 from ims_shell.archive import pack
-from ims_virtualbox.looking import find, mark_text
 from ims_virtualbox.names import CONTEXT, MARK, seed_name
+from ims_virtualbox.surveying import find, mark_text
 from ims_virtualbox.vboxmanage import commands
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ims_core.models import Delivery, Mark
     from ims_virtualbox.host import VirtualBoxHost
-    from ims_virtualbox.looking import Found
+    from ims_virtualbox.surveying import Found
     from ims_virtualbox.vboxmanage.commands import Words
 
 __all__ = ["deliver", "properties", "write_mark"]

@@ -13,7 +13,6 @@ from ims_core.spi import Discarded
 from ims_shell.archive import pack
 from ims_virtualbox.delivering import properties
 from ims_virtualbox.host import patiently
-from ims_virtualbox.looking import mark_text, survey, taken_name
 from ims_virtualbox.names import (
     ADDRESSES,
     FORWARD,
@@ -24,6 +23,7 @@ from ims_virtualbox.names import (
     template_of,
 )
 from ims_virtualbox.networks import NAT, promises
+from ims_virtualbox.surveying import mark_text, survey, taken_name
 from ims_virtualbox.vboxmanage import commands
 from ims_virtualbox.vboxmanage.document import Forward
 from ims_virtualbox.vboxmanage.listing import listed_media
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ims_core.models import Delivery, Mark, VMSpec
     from ims_core.spi import UndoLog
     from ims_virtualbox.host import VirtualBoxHost
-    from ims_virtualbox.looking import Found
+    from ims_virtualbox.surveying import Found
     from ims_virtualbox.vboxmanage.commands import Words
 
 __all__ = ["Maker", "Source", "free_port", "remove_folder", "remove_machine"]

@@ -11,14 +11,14 @@ import time
 from typing import TYPE_CHECKING
 
 from ims_core.models import Metrics
-from ims_virtualbox.looking import survey
+from ims_virtualbox.surveying import survey
 from ims_virtualbox.vboxmanage.listing import sampled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ims_virtualbox.host import VirtualBoxHost
-    from ims_virtualbox.looking import Found
+    from ims_virtualbox.surveying import Found
 
 __all__ = ["processor_times", "read"]
 

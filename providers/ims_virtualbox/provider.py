@@ -13,7 +13,7 @@ from ims_core.spi import NOTHING_KNOWN, Discarded, Provider
 from ims_shell.facts import room_in
 from ims_shell.opening import open_shell
 from ims_shell.templates import Templates
-from ims_virtualbox import checks, delivering, looking, metrics, running, snapshots
+from ims_virtualbox import checks, delivering, looking, metrics, running, snapshots, surveying
 from ims_virtualbox.host import VirtualBoxHost, patiently
 from ims_virtualbox.making import Maker, Source, remove_folder, remove_machine
 from ims_virtualbox.names import ADDRESSES, IMAGE, Folder
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     )
     from ims_core.spi import Progress, UndoLog
     from ims_shell.shell import Shell
-    from ims_virtualbox.looking import Found, Survey
+    from ims_virtualbox.surveying import Found, Survey
 
 __all__ = ["VirtualBoxProvider"]
 
@@ -133,8 +133,8 @@ class VirtualBoxProvider(Provider):
     def prepare(self, spec: VMSpec) -> VMSpec:
         """Complete the cards, and refuse what is taken or cannot be."""
         self._check_order(spec)
-        seen = looking.survey(self._host)
-        if taken := looking.taken_name(spec.name, spec.uuid, seen):
+        seen = surveying.survey(self._host)
+        if taken := surveying.taken_name(spec.name, spec.uuid, seen):
             raise taken
         return replace(spec, interfaces=self._completed(spec.interfaces, spec.uuid, seen))
 
@@ -150,7 +150,7 @@ class VirtualBoxProvider(Provider):
         self, source: str, spec: VMSpec, delivery: Delivery, mark: Mark, undo: UndoLog
     ) -> None:
         """Make the machine with a copy of another's disk."""
-        machine, _ = looking.find(self._host, source)
+        machine, _ = surveying.find(self._host, source)
         running.refuse_saved(machine)
         running.refuse_running(machine)
         disk = Source(machine.settings.root, "", linked=False, size=spec.disk)
@@ -158,7 +158,7 @@ class VirtualBoxProvider(Provider):
 
     def write_mark(self, vm: str, mark: Mark) -> None:
         """Replace the extra data that holds it."""
-        machine, _ = looking.find(self._host, vm)
+        machine, _ = surveying.find(self._host, vm)
         delivering.write_mark(self._host, machine, mark)
 
     def discard(self, resource: Resource) -> Discarded:
@@ -179,7 +179,7 @@ class VirtualBoxProvider(Provider):
 
     def start(self, vm: str, delivery: Delivery | None) -> None:
         """Put the delivery in place, then start the machine without a window."""
-        machine, seen = looking.find(self._host, vm)
+        machine, seen = surveying.find(self._host, vm)
         running.refuse_saved(machine)
         if machine.state == "gurumeditation":  # its process is there still
             running.power_off(self._host, machine)
@@ -193,7 +193,7 @@ class VirtualBoxProvider(Provider):
 
     def stop(self, vm: str, *, force: bool, timeout: float) -> None:
         """Press the power button and watch, or take the power away."""
-        machine, _ = looking.find(self._host, vm)
+        machine, _ = surveying.find(self._host, vm)
         if force:
             running.power_off(self._host, machine)
         elif not machine.is_off:
@@ -202,23 +202,23 @@ class VirtualBoxProvider(Provider):
 
     def pause(self, vm: str) -> None:
         """Hold its CPUs."""
-        machine, _ = looking.find(self._host, vm)
+        machine, _ = surveying.find(self._host, vm)
         running.pause(self._host, machine)
 
     def suspend(self, vm: str) -> None:
         """Have VirtualBox save its state."""
-        machine, _ = looking.find(self._host, vm)
+        machine, _ = surveying.find(self._host, vm)
         if not machine.is_saved:
             running.save(self._host, machine)
 
     def resume(self, vm: str) -> None:
         """Start it from there, or let its CPUs go on."""
-        machine, _ = looking.find(self._host, vm)
+        machine, _ = surveying.find(self._host, vm)
         running.resume(self._host, machine)
 
     def update_context(self, vm: str, delivery: Delivery) -> None:
         """Change the CD, or the properties."""
-        machine, _ = looking.find(self._host, vm)
+        machine, _ = surveying.find(self._host, vm)
         mark = machine.mark
         if machine.is_off or machine.is_saved or mark is None:
             raise ConflictError(
@@ -229,7 +229,7 @@ class VirtualBoxProvider(Provider):
     def delete(self, vm: str) -> None:
         """Remove the machine, its media and its folder; of one that was adopted, itself alone."""
         try:
-            machine, _ = looking.find(self._host, vm)
+            machine, _ = surveying.find(self._host, vm)
         except NotFoundError:
             patiently(lambda: self._remove_forgotten(vm))
             return
@@ -241,7 +241,7 @@ class VirtualBoxProvider(Provider):
 
     def set_addresses(self, vm: str, interfaces: Sequence[Interface]) -> Sequence[Interface]:
         """Check and complete them, and note them down; no DHCP of ours is to be told."""
-        machine, seen = looking.find(self._host, vm)
+        machine, seen = surveying.find(self._host, vm)
         completed = self._completed(interfaces, vm, seen)
         promised = promises(completed)
         if promised != machine.promised:
@@ -268,7 +268,7 @@ class VirtualBoxProvider(Provider):
 
     def console_tail(self, vm: str, lines: int) -> tuple[str, ...]:
         """The end of what its first serial port wrote to a file."""
-        machine, _ = looking.find(self._host, vm)
+        machine, _ = surveying.find(self._host, vm)
         if machine.folder is None:
             return ()
         arguments = (machine.folder.name, str(CONSOLE_BYTES))
@@ -357,13 +357,13 @@ class VirtualBoxProvider(Provider):
 
     def _remove_forgotten(self, vm: str) -> None:
         """What is left of a machine that VirtualBox does not know any more."""
-        for folder in looking.forgotten(self._host, vm):
+        for folder in surveying.forgotten(self._host, vm):
             remove_folder(self._host, folder)
 
     def _discard_vm(self, resource: Resource) -> Discarded:
         """What an operation made of a VM: the machine, or its folder."""
         operation, name = resource.operation, resource.name
-        machines = looking.survey(self._host).machines
+        machines = surveying.survey(self._host).machines
         if resource.kind == "vm":
             found = next((each for each in machines if each.uuid == name), None)
             if found is None:

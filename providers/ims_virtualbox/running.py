@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from ims_virtualbox.host import VirtualBoxHost
-    from ims_virtualbox.looking import Found, Survey
+    from ims_virtualbox.surveying import Found, Survey
 
 __all__ = [
     "heal_forward",

@@ -11,15 +11,15 @@ from ims_core.models import Snapshot
 from ims_core.spi import Discarded
 from ims_virtualbox.delivering import write_mark
 from ims_virtualbox.host import MAKING_SECONDS
-from ims_virtualbox.looking import find
 from ims_virtualbox.running import power_off, refuse_running
+from ims_virtualbox.surveying import find
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ims_core.spi import UndoLog
     from ims_virtualbox.host import VirtualBoxHost
-    from ims_virtualbox.looking import Found
+    from ims_virtualbox.surveying import Found
     from ims_virtualbox.vboxmanage.document import Taken
 
 __all__ = ["discard", "listed", "remove", "restore", "take"]

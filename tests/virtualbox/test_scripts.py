@@ -15,8 +15,8 @@ from ims_shell.archive import pack, unpack
 from ims_shell.local import LocalShell
 from ims_virtualbox.addresses import leases_in
 from ims_virtualbox.host import VirtualBoxHost
-from ims_virtualbox.looking import survey
 from ims_virtualbox.scripts import script
+from ims_virtualbox.surveying import survey
 from tests.virtualbox.pretended import OPERATION, UUIDS, settings_file
 
 if TYPE_CHECKING:
