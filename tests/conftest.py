@@ -31,7 +31,7 @@ T = TypeVar("T")
 settings.register_profile("ims", deadline=None, database=None)
 settings.load_profile("ims")
 
-# The tests with one of these markers share what only one process at a time can use. Those of the
+# The tests with one of these markers, or fixtures, share what only one process at a time can use. Those of the
 # KVM lab take longest.
 ALONE = ("lab_kvm", "lab_xen", "lab_virtualbox", "virtualbox_chroot", "disk_label")
 
@@ -63,7 +63,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def _alone(item: pytest.Item) -> str:
-    return next((marker for marker in ALONE if item.get_closest_marker(marker)), "")
+    fixtures = getattr(item, "fixturenames", ())
+    return next((each for each in ALONE if item.get_closest_marker(each) or each in fixtures), "")
 
 
 @pytest.fixture(autouse=True)

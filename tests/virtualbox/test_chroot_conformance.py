@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from tests.labs.machine import Machine
 
 
-pytestmark = pytest.mark.virtualbox_chroot
-
-
 @pytest.fixture
 def ims_target(
     virtualbox_chroot: Machine, chroot_template: str, tmp_path: Path
