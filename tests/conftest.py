@@ -31,8 +31,8 @@ T = TypeVar("T")
 settings.register_profile("ims", deadline=None, database=None)
 settings.load_profile("ims")
 
-# The tests with one of these markers, or fixtures, share what only one process at a time can use. Those of the
-# KVM lab take longest.
+# The tests with one of these markers, or fixtures, share what only one process at a time can use.
+# Those of the KVM lab take longest.
 ALONE = ("lab_kvm", "lab_xen", "lab_virtualbox", "virtualbox_chroot", "disk_label")
 
 # The name of the property in which a test says something.
