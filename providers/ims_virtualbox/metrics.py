@@ -26,6 +26,7 @@ _RUNNING = ("running", "livesnapshotting", "deletingsnapshotlive", "paused")
 _ALWAYS = "RAM/Usage/Used"  # of the machine's process: there as soon as anything is sampled
 _TOTAL, _FREE = "Guest/RAM/Usage/Total", "Guest/RAM/Usage/Free"
 _ALL = f"{_ALWAYS},{_TOTAL},{_FREE}"
+_SET_UP = "RAM/Usage,Guest/RAM/Usage"
 _KIB, _MIB = 1 << 10, 1 << 20
 _PROCESS = re.compile(
     r"^ *(?:(?P<days>\d+)-)?(?:(?P<hours>\d+):)?(?P<minutes>\d+):(?P<seconds>\d+(?:\.\d+)?) +"
@@ -41,7 +42,7 @@ def read(host: VirtualBoxHost) -> Sequence[Metrics]:
     samples = sampled(told["samples"].decode(errors="replace"))
     if running and not any(_ALWAYS in samples.get(each.name, {}) for each in running):
         # It forgets what to sample whenever none of its programs run.
-        host.call("sample", _ALWAYS, _ALL, subject="metrics")
+        host.call("sample", _SET_UP, _ALWAYS, subject="metrics")
         told = host.ask("metrics", _ALL, subject="metrics")
         samples = sampled(told["samples"].decode(errors="replace"))
     times = processor_times(told["processes"].decode(errors="replace"))

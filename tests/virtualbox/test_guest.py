@@ -20,7 +20,7 @@ def test_the_life_of_a_guest_that_reads_a_cd(lab: Lab) -> None:
     made = lab.json("create-vm", "web01", "--provider", "virtualbox", *NEW, "--set", "color=red")
     assert made["state"] == "running"
     assert made["receipt"]["ready"]
-    assert {each["address"] for each in made["addresses"]} == {"10.0.2.15/24"}
+    assert "10.0.2.15/24" in {each["address"] for each in made["addresses"]}
     assert "ims-guest: ready" in lab.cli("console-vm", "web01", "--log").stdout
     leads_to_its_ssh_server(lab, made)
     its_secrets_are_nowhere(lab)
