@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from tests.labs import cache, machine, packages
 from tests.labs.machine import Machine
+from tests.labs.xen.booted import LAB, boot
 from tests.labs.xen.dom0 import ADDRESS, BRIDGE
-from tests.labs.xen.machine import LAB, boot
 
 __all__ = ["ADDRESS", "BRIDGE", "Machine", "lab", "start", "status", "stop"]
 
