@@ -59,12 +59,9 @@ def heal_forward(host: VirtualBoxHost, machine: Found, seen: Survey, ports: str)
     for card in machine.settings.adapters:
         for rule in card.forwards:
             if rule.name == FORWARD and rule.host_port in taken:
-                option = f"--natpf{card.slot + 1}"
                 other = Forward(FORWARD, rule.host_ip, free_port(ports, taken), SSH)
-                words = ("modifyvm", machine.uuid, option)
-                subject = f"VM {machine.name}"
-                host.manage(*words, "delete", FORWARD, subject=subject)
-                host.manage(*words, commands.ssh_rule(other), subject=subject)
+                words = commands.other_rule(machine.uuid, card.slot, other)
+                host.manage(*words, subject=f"VM {machine.name}")
 
 
 def shut_down(host: VirtualBoxHost, machine: Found, timeout: float) -> None:

@@ -218,8 +218,7 @@ def test_a_port_that_another_machine_has_is_changed_before_a_start() -> None:
     host = PretendedHost(Machine(), Machine(uuid=B, name="db"))
     host.provider(ssh_ports="2200-2205").start(A, None)
     assert words(host) == [
-        f"modifyvm {A} --natpf1 delete ims-ssh",
-        f"modifyvm {A} --natpf1 ims-ssh,tcp,127.0.0.1,2201,,22",
+        f"modifyvm {A} --natpf1 delete ims-ssh --natpf1 ims-ssh,tcp,127.0.0.1,2201,,22",
         f"startvm {A} --type headless",
     ]
 

@@ -16,9 +16,14 @@ __all__ = [
     "attach_cd",
     "attach_disk",
     "cards",
+    "copied_disk",
     "create_machine",
+    "disk_controller",
+    "drive_controller",
     "hardware",
     "linked_disk",
+    "other_rule",
+    "resized_disk",
     "set_property",
     "ssh_rule",
 ]
@@ -102,6 +107,12 @@ def cards(
 def ssh_rule(forward: Forward) -> str:
     """A rule for a port, as ``--natpf1`` takes it."""
     return f"{forward.name},tcp,{forward.host_ip},{forward.host_port},,{forward.guest_port}"
+
+
+def other_rule(uuid: str, slot: int, forward: Forward) -> Words:
+    """Replace a card's rule of that name, in one step; cards are counted from 0."""
+    option = f"--natpf{slot + 1}"
+    return ("modifyvm", uuid, option, "delete", forward.name, option, ssh_rule(forward))
 
 
 def disk_controller(uuid: str) -> Words:
