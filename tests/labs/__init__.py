@@ -12,5 +12,9 @@ class LabError(Exception):
     """A lab could not be built, started or stopped; the message says why."""
 
 
+class LabMissingError(LabError):
+    """What a lab is made of is not to be had at all, which is nobody's fault here."""
+
+
 class LabUnavailableError(LabError):
     """This machine cannot run the lab as it is; the message names the command that helps."""
