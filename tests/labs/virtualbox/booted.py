@@ -17,7 +17,7 @@ __all__ = ["LAB", "boot"]
 LAB = "virtualbox"
 
 _MEMORY = 3072  # MiB
-_READY_SECONDS = 300.0
+_READY_SECONDS = 600.0
 # QEMU emulates AMD's virtualization well enough for VirtualBox, and not Intel's. Of two processors
 # one would start a guest while the other is emulated beside it, and now and then that ends both.
 _CPU = ("-cpu", "EPYC", "-smp", "1")
