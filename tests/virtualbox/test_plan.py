@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import socket
 from typing import TYPE_CHECKING
 
@@ -71,5 +72,5 @@ def test_a_plan_tells_no_secret(chroot: Lab, tmp_path: Path, carrier: str) -> No
     plan = planned(chroot, *options)
     assert SECRET not in "\n".join(plan)
     # What travels as properties is compressed, so that none of it may be shown.
-    values = [line.split()[5] for line in plan if " guestproperty set " in line]
+    values = [shlex.split(line)[5] for line in plan if " guestproperty set " in line]
     assert set(values) == ({"…"} if carrier == "guest-properties" else set())
