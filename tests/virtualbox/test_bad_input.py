@@ -128,8 +128,11 @@ def test_another_language_changes_nothing(chroot: Lab, where: str) -> None:
         assert host.run("echo $LC_ALL").strip() == "de_DE.UTF-8", "it is what IMS finds there"
     else:
         host.run("VBoxManage -q setproperty language de")
+    noting = f'#!/bin/sh\necho "$LC_ALL" >>{CALLS}\nexec {REAL} "$@"\n'
     try:
-        chroot.json("create-vm", "lang01", *DEFINED)
+        with instead(host, noting):
+            chroot.json("create-vm", "lang01", *DEFINED)
+            assert set(host.run(f"cat {CALLS}").split()) == {"C.UTF-8"}
         (vm,) = chroot.json("list-vms")
         assert (vm["name"], vm["state"], vm["problem"]) == ("lang01", "defined", None)
         refused(chroot, "delete-template", TEMPLATE, status=4, code="template-in-use")
