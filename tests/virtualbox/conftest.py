@@ -38,7 +38,7 @@ class Lab:
             [sys.executable, "-m", "ims_cli", *arguments],
             capture_output=True,
             text=True,
-            timeout=900,
+            timeout=1500,
             check=False,
         )
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.lab_virtualbox
 
 # A guest in a VirtualBox that is itself emulated takes more than a minute to boot.
-NEW = ("--memory", "160M", "--wait", "ready", "--timeout", "600", "--quiet")
+NEW = ("--memory", "160M", "--wait", "ready", "--timeout", "1200", "--quiet")
 
 
 def test_the_life_of_a_guest_that_reads_a_cd(lab: Lab) -> None:
@@ -29,7 +29,7 @@ def test_the_life_of_a_guest_that_reads_a_cd(lab: Lab) -> None:
     suspended_and_resumed(lab)
     paused_and_resumed(lab)
     put_back(lab)
-    stopped = lab.json("stop-vm", "web01", "--timeout", "300")
+    stopped = lab.json("stop-vm", "web01", "--timeout", "600")
     assert stopped["state"] == "stopped"
     assert 'VMState="poweroff"' in lab.vbox("showvminfo web01 --machinereadable")
     lab.json("delete-vm", "web01")
@@ -45,7 +45,7 @@ def test_a_guest_that_reads_guest_properties_and_answers_by_one(lab: Lab) -> Non
     assert flags == {"RDONLYGUEST"}
     assert re.search(r"^/IMS/Receipt/nonce +=", told, re.MULTILINE)
     again = lab.json(
-        "update-context", "props", "--set", "color=blue", "--wait", "ready", "--timeout", "300"
+        "update-context", "props", "--set", "color=blue", "--wait", "ready", "--timeout", "600"
     )
     assert again["receipt"]["ready"]
     assert again["context_digest"] != made["context_digest"]
@@ -68,7 +68,7 @@ def its_secrets_are_nowhere(lab: Lab) -> None:
 
 
 def told_again(lab: Lab) -> None:
-    told = lab.json("update-context", "web01", "--set", "color=blue", "--timeout", "300")
+    told = lab.json("update-context", "web01", "--set", "color=blue", "--timeout", "600")
     assert told["receipt"]["ready"]
     assert lab.json("show-context", "web01")["digest"] == told["context_digest"]
 
@@ -110,7 +110,7 @@ def put_back(lab: Lab) -> None:
     then = lab.json("show-vm", "web01")
     lab.json("snapshot-vm", "web01", "--name", "then")
     assert lab.json("show-vm", "web01")["state"] == "running"
-    since = lab.json("update-context", "web01", "--set", "color=grey", "--timeout", "300")
+    since = lab.json("update-context", "web01", "--set", "color=grey", "--timeout", "600")
     assert since["context_digest"] != then["context_digest"]
     assert lab.cli("restore-snapshot", "web01", "then").returncode == 4
     lab.json("stop-vm", "web01", "--force")
