@@ -22,6 +22,8 @@ def test_the_life_of_a_guest_that_reads_a_cd(lab: Lab) -> None:
     assert made["receipt"]["ready"]
     assert "10.0.2.15/24" in {each["address"] for each in made["addresses"]}
     assert "ims-guest: ready" in lab.cli("console-vm", "web01", "--log").stdout
+    # It answers by its second serial port, and by VBoxControl as well.
+    assert "/IMS/Receipt/nonce" in lab.vbox("guestproperty enumerate web01")
     leads_to_its_ssh_server(lab, made)
     its_secrets_are_nowhere(lab)
     told_again(lab)
@@ -36,6 +38,7 @@ def test_the_life_of_a_guest_that_reads_a_cd(lab: Lab) -> None:
     assert '"web01"' not in lab.vbox("list vms")
 
 
+@pytest.mark.full  # emulated, it takes as long as all of the other
 def test_a_guest_that_reads_guest_properties_and_answers_by_one(lab: Lab) -> None:
     by = ("--context-carrier", "guest-properties")
     made = lab.json("create-vm", "props", *NEW, *by, "--set", "color=green")
