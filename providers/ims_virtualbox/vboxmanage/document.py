@@ -194,10 +194,17 @@ def _document(machine: Element) -> Document:
         disks={_uuid(each): each.get("location", "") for each in media.iter("HardDisk")},
         root=next((uuid for kind, uuid in attached if kind == "HardDisk"), ""),
         drive=discs.get(drive, ""),
-        discs=tuple(discs.values()),
+        discs=tuple(dict.fromkeys(discs[uuid] for uuid in _in_drives(machine) if uuid in discs)),
         snapshots=tuple(sorted(_snapshots(machine), key=lambda each: each.taken)),
         current=machine.get("currentSnapshot", "").strip("{}").lower(),
     )
+
+
+def _in_drives(machine: Element) -> Iterator[str]:
+    """UUIDs of the CDs in drives, in snapshots too; the list of media keeps those of before."""
+    for each in machine.iter("AttachedDevice"):
+        if each.get("type") == "DVD":
+            yield from (_uuid(image) for image in each.iterfind("Image"))
 
 
 def _adapters(hardware: Element) -> Iterator[Adapter]:
