@@ -134,7 +134,7 @@ def used(host: Machine, folder: Path) -> Iterator[Lab]:
             if vm.mark is not None and vm.mark.store == store:
                 ims.delete_vm(vm.uuid)
     if leftovers(host) != before:
-        # After a restore VirtualBox's server takes CDs for used until it ends, as it does by itself.
+        # After a restore VirtualBox takes CDs for used until its server ends, as it does by itself.
         lab.until("it ends", lambda: not host.run("pgrep -x VBoxSVC || :").strip())
     assert leftovers(host) == before
 

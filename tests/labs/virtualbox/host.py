@@ -65,9 +65,8 @@ rm -rf /usr/src /usr/lib/gcc /usr/libexec/gcc /var/lib/dkms /usr/share/doc /usr/
 _ROOT_SIZE = "4G"
 # apt's words where a package is not there, or is but cannot be installed with the others.
 _NOT_TO_BE_HAD = re.compile(
-    r"^E: (?:Unable to (?:locate|fetch|correct)|Package .* has no installation candidate)"
-    r"|^E: (?:Failed to fetch|Couldn't download)|unmet dependencies",
-    re.MULTILINE,
+    r"\bE: (?:Unable to (?:locate|fetch|correct)|Package .* has no installation candidate)"
+    r"|\bE: (?:Failed to fetch|Couldn't download)|unmet dependencies"
 )
 
 
