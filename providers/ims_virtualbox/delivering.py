@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ims_core.errors import ImsError
 from ims_core.models import Carrier
 from ims_shell.archive import pack
 from ims_virtualbox.names import CONTEXT, MARK, seed_name
@@ -64,10 +66,10 @@ def _forget_old_cds(host: VirtualBoxHost, machine: Found) -> None:
     old = sorted(name for path in gone if (name := folder.seed_in(path)))
     known = host.manage("list", "dvds", subject=subject) if old else ""
     for name in old:
-        if folder.path(name) in known:
-            host.manage("closemedium", "dvd", folder.path(name), subject=subject)
-    if old:
-        host.call("drop", folder.name, *old, subject=subject)
+        with suppress(ImsError):  # it goes with the VM, if it is held by something now
+            if folder.path(name) in known:
+                host.manage("closemedium", "dvd", folder.path(name), subject=subject)
+            host.call("drop", folder.name, name, subject=subject)
 
 
 def _change_properties(host: VirtualBoxHost, machine: Found, delivery: Delivery) -> None:
