@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
-import subprocess
-import sys
-import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
 from ims_core import Ims
+from tests.by_command import ByCommand
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,39 +23,18 @@ DIRECTORY = "/root/.local/share/ims/virtualbox"
 
 
 @dataclass(frozen=True)
-class Lab:
+class Lab(ByCommand):
     """A state directory of its own on a VirtualBox host."""
 
     host: Machine
     ims: Ims
     config: Path
 
-    def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run ``ims`` as its own process."""
-        return subprocess.run(
-            [sys.executable, "-m", "ims_cli", *arguments],
-            capture_output=True,
-            text=True,
-            timeout=1500,
-            check=False,
-        )
-
-    def json(self, *arguments: str) -> Any:
-        """What ``ims … --output json`` printed."""
-        done = self.cli(*arguments, "--output", "json")
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+    SECONDS: ClassVar[float] = 1500.0
 
     def vbox(self, command: str) -> str:
         """What VBoxManage prints."""
         return self.host.run(f"VBoxManage -q {command}")
-
-    def until(self, what: str, happened: Callable[[], object], seconds: float = 120.0) -> None:
-        """Watch until something has happened."""
-        end = time.monotonic() + seconds
-        while not happened():
-            assert time.monotonic() < end, f"in vain: {what}"
-            time.sleep(0.5)
 
     def leftovers(self) -> set[str]:
         """Everything on the host that IMS could have made."""

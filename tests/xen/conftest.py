@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import shlex
-import subprocess
-import sys
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ims_core import Ims
+from tests.by_command import ByCommand
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.labs.xen import Machine
@@ -27,40 +25,17 @@ BOOT_SECONDS = 240.0
 
 
 @dataclass(frozen=True)
-class Lab:
+class Lab(ByCommand):
     """A state directory of its own on the Xen lab."""
 
     dom0: Machine
     ims: Ims
     config: Path
 
-    def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run ``ims`` as its own process."""
-        return subprocess.run(
-            [sys.executable, "-m", "ims_cli", *arguments],
-            capture_output=True,
-            text=True,
-            timeout=900,
-            check=False,
-        )
-
-    def json(self, *arguments: str) -> Any:
-        """What ``ims … --output json`` printed."""
-        done = self.cli(*arguments, "--output", "json")
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
     def on_console(self, name: str, command: str) -> None:
         """Type a command at the guest's console."""
         tty = f"$(xenstore-read /local/domain/$(xl domid {name})/console/tty)"
         self.dom0.run(f"printf '\\n%s\\n' {shlex.quote(command)} >{tty}")
-
-    def until(self, what: str, happened: Callable[[], object], seconds: float = 120.0) -> None:
-        """Watch until something has happened."""
-        end = time.monotonic() + seconds
-        while not happened():
-            assert time.monotonic() < end, f"in vain: {what}"
-            time.sleep(0.5)
 
     def domains(self) -> dict[str, int]:
         """Domain ids by name, as xl shows them."""
