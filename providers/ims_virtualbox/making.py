@@ -12,7 +12,7 @@ from ims_core.models import Carrier
 from ims_core.spi import Discarded
 from ims_shell.archive import pack
 from ims_virtualbox.delivering import properties
-from ims_virtualbox.host import patiently
+from ims_virtualbox.host import MAKING_SECONDS, patiently
 from ims_virtualbox.names import (
     ADDRESSES,
     FORWARD,
@@ -76,8 +76,7 @@ class Maker:
     def plan(self, spec: VMSpec, delivery: Delivery, mark: Mark) -> str:
         """The commands, one on each line; guest properties without their values."""
         folder = Folder.of(self.host.directory, spec.name, mark.operation)
-        first, last = (int(each) for each in self.settings["ssh_ports"].split("-"))
-        forward = Forward(FORWARD, "127.0.0.1", min(first, last), SSH) if _has_nat(spec) else None
+        forward = self._forward(spec, ())
         words = [
             self._machine(spec, folder),
             ("setextradata", spec.uuid, MARK, mark_text(mark)),
@@ -107,17 +106,14 @@ class Maker:
 
         def manage(words: Words, template: str = "") -> None:
             where = {"folder": folder.name, "template": template}
-            self.host.manage(*words, **where, subject=subject, timeout=_LONG)
+            self.host.manage(*words, **where, subject=subject, timeout=MAKING_SECONDS)
 
         manage(self._machine(spec, folder))
         manage(("setextradata", spec.uuid, MARK, mark_text(mark)))
         seen = survey(self.host)
         if taken := taken_name(spec.name, spec.uuid, seen):
             raise taken
-        forward = None
-        if _has_nat(spec):
-            port = free_port(self.settings["ssh_ports"], seen.ports_of_others(spec.uuid))
-            forward = Forward(FORWARD, "127.0.0.1", port, SSH)
+        forward = self._forward(spec, seen.ports_of_others(spec.uuid))
         for words in self._parts(spec, folder, source, forward):
             manage(words, source.template if words[0] in ("createmedium", "clonemedium") else "")
         if medium:
@@ -125,6 +121,12 @@ class Maker:
         else:
             secrets = properties(spec.uuid, delivery.values)
             self.host.secretly(folder.name, secrets, subject=subject)
+
+    def _forward(self, spec: VMSpec, taken: Collection[int]) -> Forward | None:
+        """The way to the SSH server of a VM behind NAT; None for others."""
+        if not (spec.interfaces and spec.interfaces[0].network == NAT):
+            return None
+        return Forward(FORWARD, "127.0.0.1", free_port(self.settings["ssh_ports"], taken), SSH)
 
     def _machine(self, spec: VMSpec, folder: Folder) -> Words:
         os_type = self.settings["os_type"]
@@ -198,16 +200,9 @@ def remove_folder(host: VirtualBoxHost, folder: Folder) -> Discarded:
             if each.uuid in inside:
                 with suppress(NotFoundError, ConflictError):
                     host.manage("closemedium", kind, each.uuid, subject=subject)
-    found = host.call("remove", folder.name, subject=subject, timeout=_LONG)
+    found = host.call("remove", folder.name, subject=subject, timeout=MAKING_SECONDS)
     for path in spare:
         if template := template_of(host.directory, path):
             with suppress(ImsError):  # somebody needs it after all
                 host.manage("closemedium", "disk", path, template=template, subject=subject)
     return Discarded(found.decode().strip())
-
-
-def _has_nat(spec: VMSpec) -> bool:
-    return bool(spec.interfaces) and spec.interfaces[0].network == NAT
-
-
-_LONG = 900.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from ims_core.errors import ConflictError, NotFoundError
@@ -48,13 +48,7 @@ class _Note:
 
     def text(self) -> str:
         """As the description; ASCII, on one line."""
-        told = {
-            "operation": self.operation,
-            "digest": self.digest,
-            "nonce": self.nonce,
-            "ran": self.ran,
-        }
-        return json.dumps({"ims": told})
+        return json.dumps({"ims": asdict(self)})
 
 
 def take(host: VirtualBoxHost, vm: str, name: str, undo: UndoLog) -> None:
