@@ -91,6 +91,8 @@ def import_template(
             f"provider {session.provider.name} makes no VMs from {info.format} images",
             hint=f"formats: {', '.join(formats)}",
         )
+    if target == info.format:
+        _check_room(session, provider, image, info)  # before all of it is read
     digest = _digest(image, sha256, deadline, session.tell)
     with ExitStack() as used:
         disk = image
@@ -99,7 +101,7 @@ def import_template(
             disk, info = used.enter_context(work.result(cache, deadline))
             hashing = percent(Phase.CONVERT, f"digest of {image.name}", session.tell, deadline)
             digest = file_digest(disk, progress=hashing)
-        _check_room(session, provider, image, info)
+            _check_room(session, provider, image, info)
         template = Template(
             name=name,
             format=info.format,

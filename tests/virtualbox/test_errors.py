@@ -70,6 +70,11 @@ KINDS: dict[str, tuple[type[ImsError], str, str]] = {
         "Cannot close medium '/x.vdi' because it has 1 child media\n"
         + DETAILS.format("VBOX_E_OBJECT_IN_USE", "MediumWrap", "Medium"),
     ),
+    "medium is gone": (
+        *(NotFoundError, "medium-not-found"),
+        f"The given path '{A}' is not fully qualified\n"
+        + DETAILS.format("VBOX_E_FILE_ERROR", "VirtualBoxWrap", "IVirtualBox"),
+    ),
     "inaccessible": (
         *(HypervisorError, "vm-inaccessible"),
         "The object functionality is limited\n"

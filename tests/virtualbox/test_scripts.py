@@ -6,6 +6,7 @@ import os
 import shutil
 import threading
 import time
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import pytest
@@ -79,13 +80,16 @@ def replacing(here: Here) -> Iterator[Path]:
     ended = threading.Event()
 
     def replace() -> None:
-        while not ended.is_set():
+        # Never in step with somebody who looks again after a fixed time.
+        for pause in cycle((0.01, 0.03, 0.05, 0.07)):
+            if ended.is_set():
+                break
             path.rename(away)
-            time.sleep(0.05)
+            time.sleep(pause / 2)
             new = path.with_name("VirtualBox.xml-tmp")
             shutil.copy(away, new)
             new.rename(path)
-            time.sleep(0.05)
+            time.sleep(pause)
 
     thread = threading.Thread(target=replace)
     thread.start()

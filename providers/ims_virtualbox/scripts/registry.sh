@@ -8,7 +8,7 @@ home=$(settings_home)
 printf '%s\n' "$home"
 section "$1" registry
 # VirtualBox renames it to VirtualBox.xml-prev before the new one takes its place.
-tries=20
+tries=50
 until cat "$home/VirtualBox.xml" 2>/dev/null; do
     [ -e "$home/VirtualBox.xml" ] || [ -e "$home/VirtualBox.xml-prev" ] || break
     [ "$tries" -gt 0 ] || refuse no-registry "$home/VirtualBox.xml cannot be read"

@@ -59,6 +59,12 @@ _KINDS = (
         NotFoundError,
         "vm-not-found",
     ),
+    _kind(  # a medium's UUID that it knows no more is a path to it
+        r"The given path '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}' is not fully qualified",
+        NotFoundError,
+        "medium-not-found",
+        "VirtualBox knows it no more: `VBoxManage list hdds dvds`",
+    ),
     _kind(
         r"VERR_DISK_FULL|[Nn]o space left|Disk quota exceeded",
         CapacityError,
