@@ -18,6 +18,7 @@ from ims_core.names import make_up_name
 from ims_core.service.delivery import choose, deliver
 from ims_core.service.macs import mac_for
 from ims_core.spi import Provider, TemplateStore
+from ims_core.testing.needs import left_out
 from ims_core.undo import Undo
 
 if TYPE_CHECKING:
@@ -192,7 +193,7 @@ class Bench:
     def started(self, *, carrier: str = "") -> Order:
         """A VM that runs, or a skip where none can."""
         if not self.target.expect_start:
-            pytest.skip("expect_start: VMs cannot be started here")
+            left_out("expect_start")
         order = self.created(starts=True, carrier=carrier)
         self.provider.start(order.uuid, order.delivery)
         return order
@@ -207,7 +208,7 @@ class Bench:
     def foreign(self) -> str:
         """The name of a VM that somebody else made, or a skip."""
         if self.target.make_foreign is None:
-            pytest.skip("make_foreign: the target makes no foreign VMs")
+            left_out("make_foreign")
         name = make_up_name("ims-foreign")
         self.finally_(self.target.make_foreign(name))
         return name
@@ -233,7 +234,7 @@ class Bench:
     def answered(self, order: Order, nonce: str) -> VM:
         """The VM once its guest has answered to this start, or a skip where guests do not."""
         if not self.target.boots:
-            pytest.skip("boots: guests do not answer here")
+            left_out("boots")
         end = time.monotonic() + self.target.boot_timeout
         while True:
             vm = self.look(order.uuid, evidence=True)

@@ -11,6 +11,7 @@ from ims_core.errors import ConflictError, NotFoundError
 from ims_core.models import State
 from ims_core.spi import Clone, Suspend
 from ims_core.testing.bench import Crash, CrashingUndo, everything
+from ims_core.testing.needs import declared
 
 if TYPE_CHECKING:
     from ims_core.testing.bench import Bench, Order
@@ -32,7 +33,7 @@ MOST_ANNOUNCEMENTS = 100
 
 def test_a_clone_has_its_own_name_uuid_mark_and_cards(ims_target: Target, ims_bench: Bench) -> None:
     """23. clone is a create: the VM is defined, not running, with the mark it was given."""
-    _provider(ims_target)
+    declared(ims_target, Clone)
     source = ims_bench.created()
     seen = ims_bench.look(source.uuid, evidence=True)
     clone = _cloned(ims_target, ims_bench, source)
@@ -47,7 +48,7 @@ def test_a_clone_and_its_source_are_deleted_independently(
     ims_target: Target, ims_bench: Bench
 ) -> None:
     """23. Afterwards neither depends on the other, and nothing is left of either."""
-    _provider(ims_target)
+    declared(ims_target, Clone)
     for first_goes in ("source", "clone"):
         before = everything(ims_target)
         source = ims_bench.created()
@@ -64,7 +65,7 @@ def test_a_clone_and_its_source_are_deleted_independently(
 
 def test_a_clone_reads_its_own_delivery(ims_target: Target, ims_bench: Bench) -> None:
     """23. The root disk is a copy as it is, and yet 10. the delivery is the clone's own."""
-    _provider(ims_target)
+    declared(ims_target, Clone)
     source = ims_bench.started()
     ims_bench.answered(source, source.delivery.nonce)
     ims_target.provider.stop(source.uuid, force=True, timeout=30)
@@ -77,7 +78,7 @@ def test_a_clone_reads_its_own_delivery(ims_target: Target, ims_bench: Bench) ->
 
 def test_a_running_vm_is_not_cloned(ims_target: Target, ims_bench: Bench) -> None:
     """23. The source must be off: else ConflictError, and nothing is made."""
-    _provider(ims_target)
+    declared(ims_target, Clone)
     source = ims_bench.started()
     _refused(ims_target, ims_bench, source.uuid, "vm-running")
     assert ims_bench.look(source.uuid).state is State.RUNNING
@@ -85,18 +86,17 @@ def test_a_running_vm_is_not_cloned(ims_target: Target, ims_bench: Bench) -> Non
 
 def test_a_suspended_vm_is_not_cloned(ims_target: Target, ims_bench: Bench) -> None:
     """23. The source must be off: a suspended one is ConflictError too, and stays suspended."""
-    _provider(ims_target)
-    if not isinstance(ims_target.provider, Suspend):
-        pytest.skip("suspend: the provider cannot")
+    declared(ims_target, Clone)
+    suspending = declared(ims_target, Suspend)
     source = ims_bench.settled()
-    ims_target.provider.suspend(source.uuid)
+    suspending.suspend(source.uuid)
     _refused(ims_target, ims_bench, source.uuid, "vm-suspended")
     assert ims_bench.look(source.uuid).state is State.SUSPENDED
 
 
 def test_a_clone_is_refused_a_name_that_is_taken(ims_target: Target, ims_bench: Bench) -> None:
     """8. A name that is taken is refused, and the namesake left as it was."""
-    provider = _provider(ims_target)
+    provider = declared(ims_target, Clone)
     source = ims_bench.created()
     clone = ims_bench.order(ims_bench.spec(name="ims-kit-clone"))
     namesake = ims_bench.created(ims_bench.spec(name="ims-kit-clone"))
@@ -110,7 +110,7 @@ def test_a_clone_is_refused_a_name_that_is_taken(ims_target: Target, ims_bench: 
 
 def test_a_clone_of_a_vm_that_is_not_there_is_refused(ims_target: Target, ims_bench: Bench) -> None:
     """17. Where a VM must exist and does not, NotFoundError is raised."""
-    provider = _provider(ims_target)
+    provider = declared(ims_target, Clone)
     clone = ims_bench.order()
     with pytest.raises(NotFoundError):
         provider.clone(str(uuid4()), clone.spec, clone.delivery, clone.mark, clone.undo)
@@ -121,7 +121,7 @@ def test_a_crash_at_any_announcement_of_a_clone_leaves_nothing(
     ims_target: Target, ims_bench: Bench, recorded: bool
 ) -> None:
     """7. If it raises, what it had made may remain: the service discards what was announced."""
-    provider = _provider(ims_target)
+    provider = declared(ims_target, Clone)
     source = ims_bench.created()
     seen, before = ims_bench.look(source.uuid), everything(ims_target)
     for going_well in range(MOST_ANNOUNCEMENTS):
@@ -140,15 +140,9 @@ def test_a_crash_at_any_announcement_of_a_clone_leaves_nothing(
     pytest.fail(f"more than {MOST_ANNOUNCEMENTS} announcements")
 
 
-def _provider(target: Target) -> Clone:
-    if not isinstance(target.provider, Clone):
-        pytest.skip("clone: the provider cannot")
-    return target.provider
-
-
 def _cloned(target: Target, bench: Bench, source: Order) -> Order:
     clone = bench.order()
-    _provider(target).clone(source.uuid, clone.spec, clone.delivery, clone.mark, clone.undo)
+    declared(target, Clone).clone(source.uuid, clone.spec, clone.delivery, clone.mark, clone.undo)
     clone.made = True
     return clone
 
@@ -156,7 +150,7 @@ def _cloned(target: Target, bench: Bench, source: Order) -> Order:
 def _refused(target: Target, bench: Bench, source: str, code: str) -> None:
     clone, before = bench.order(), everything(target)
     with pytest.raises(ConflictError) as caught:
-        _provider(target).clone(source, clone.spec, clone.delivery, clone.mark, clone.undo)
+        declared(target, Clone).clone(source, clone.spec, clone.delivery, clone.mark, clone.undo)
     assert caught.value.code == code
     bench.roll_back(clone.undo)
     assert everything(target) == before

@@ -10,6 +10,7 @@ from ims_core.errors import ConflictError, UnsupportedError
 from ims_core.models import Carrier, State
 from ims_core.spi import LiveContext
 from ims_core.testing.bench import everything
+from ims_core.testing.needs import declared, undeclared
 
 if TYPE_CHECKING:
     from ims_core.testing.bench import Bench
@@ -101,9 +102,9 @@ def test_only_live_carriers_tell_again(
 ) -> None:
     """20. A carrier whose limits do not say live is refused, and the VM keeps what it has."""
     _needs(ims_target, carrier)
-    provider = ims_target.provider
-    if not isinstance(provider, LiveContext) or provider.features.carriers[carrier].live:
-        pytest.skip(f"{carrier}: it is live, or nothing is")
+    provider = declared(ims_target, LiveContext)
+    if ims_target.provider.features.carriers[carrier].live:
+        undeclared(f"carrier {carrier} that is not live")
     order = ims_bench.started(carrier=carrier)
     with pytest.raises(UnsupportedError):
         provider.update_context(order.uuid, ims_bench.delivery(order.spec, carrier, changed="yes"))
@@ -112,24 +113,22 @@ def test_only_live_carriers_tell_again(
 
 def _needs(target: Target, carrier: Carrier) -> None:
     if carrier not in target.provider.features.carriers:
-        pytest.skip(f"{carrier}: not declared")
+        undeclared(f"carrier {carrier}")
 
 
 def _first_live(target: Target) -> Carrier:
     limits = target.provider.features.carriers
     found = [carrier for carrier in limits if limits[carrier].live]
     if not found:
-        pytest.skip("live: no carrier is")
+        undeclared("a live carrier")
     return found[0]
 
 
 def _live(target: Target, carrier: Carrier | None = None) -> LiveContext:
     """The provider, if it can tell a running VM by this carrier, or by any."""
-    provider = target.provider
-    if not isinstance(provider, LiveContext):
-        pytest.skip("live-context: the provider has none")
+    provider = declared(target, LiveContext)
     carrier = carrier or _first_live(target)
     _needs(target, carrier)
     if not target.provider.features.carriers[carrier].live:
-        pytest.skip(f"{carrier}: not live")
+        undeclared(f"live carrier {carrier}")
     return provider

@@ -11,6 +11,7 @@ from ims_core.errors import ConflictError, NotFoundError
 from ims_core.models import State
 from ims_core.spi import Pause, Suspend
 from ims_core.testing.bench import everything
+from ims_core.testing.needs import declared
 
 if TYPE_CHECKING:
     from ims_core.testing.bench import Bench
@@ -30,14 +31,14 @@ __all__ = [
 
 def test_what_can_be_paused_can_go_on(ims_target: Target) -> None:
     """24. What can be paused implements Suspend too, whose resume lets it go on."""
-    assert isinstance(_provider(ims_target), Suspend)
+    assert isinstance(declared(ims_target, Pause), Suspend)
 
 
 def test_a_paused_vm_is_seen_as_such_and_keeps_its_mark(
     ims_target: Target, ims_bench: Bench
 ) -> None:
     """24. pause holds the CPUs of a running VM, whose memory stays where it is (PAUSED)."""
-    provider = _provider(ims_target)
+    provider = declared(ims_target, Pause)
     order = ims_bench.started()
     before = everything(ims_target)
     provider.pause(order.uuid)
@@ -52,7 +53,7 @@ def test_a_paused_vm_is_seen_as_such_and_keeps_its_mark(
 
 def test_a_paused_vm_goes_on_with_what_it_had(ims_target: Target, ims_bench: Bench) -> None:
     """24. resume lets it go on: told nothing new, and with no answer to give."""
-    provider = _provider(ims_target)
+    provider = declared(ims_target, Pause)
     order = ims_bench.started()
     answer = ims_bench.answered(order, order.delivery.nonce).receipt if ims_target.boots else None
     provider.pause(order.uuid)
@@ -66,7 +67,7 @@ def test_a_paused_vm_goes_on_with_what_it_had(ims_target: Target, ims_bench: Ben
 
 def test_a_paused_vm_is_left_so(ims_target: Target, ims_bench: Bench) -> None:
     """24. One that is paused already is left so."""
-    provider = _provider(ims_target)
+    provider = declared(ims_target, Pause)
     order = ims_bench.started()
     for _ in range(2):
         provider.pause(order.uuid)
@@ -75,7 +76,7 @@ def test_a_paused_vm_is_left_so(ims_target: Target, ims_bench: Bench) -> None:
 
 def test_a_vm_that_is_off_is_not_paused(ims_target: Target, ims_bench: Bench) -> None:
     """24. pause is for a running VM: one that is off is ConflictError."""
-    provider = _provider(ims_target)
+    provider = declared(ims_target, Pause)
     order = ims_bench.created()
     with pytest.raises(ConflictError) as caught:
         provider.pause(order.uuid)
@@ -85,7 +86,7 @@ def test_a_vm_that_is_off_is_not_paused(ims_target: Target, ims_bench: Bench) ->
 
 def test_a_suspended_vm_is_not_paused(ims_target: Target, ims_bench: Bench) -> None:
     """24. pause is for a running VM: one that is suspended is ConflictError."""
-    provider = _provider(ims_target)
+    provider = declared(ims_target, Pause)
     order = ims_bench.settled()
     if isinstance(ims_target.provider, Suspend):
         ims_target.provider.suspend(order.uuid)
@@ -97,7 +98,7 @@ def test_a_suspended_vm_is_not_paused(ims_target: Target, ims_bench: Bench) -> N
 
 def test_a_paused_vm_is_deleted(ims_target: Target, ims_bench: Bench) -> None:
     """12. delete removes a VM that is off or on, a paused one among them."""
-    provider = _provider(ims_target)
+    provider = declared(ims_target, Pause)
     before = everything(ims_target)
     order = ims_bench.started()
     provider.pause(order.uuid)
@@ -108,13 +109,7 @@ def test_a_paused_vm_is_deleted(ims_target: Target, ims_bench: Bench) -> None:
 def test_a_vm_that_is_not_there_is_not_paused(ims_target: Target) -> None:
     """17. Where a VM must exist and does not, NotFoundError is raised."""
     with pytest.raises(NotFoundError):
-        _provider(ims_target).pause(str(uuid4()))
-
-
-def _provider(target: Target) -> Pause:
-    if not isinstance(target.provider, Pause):
-        pytest.skip("pause: the provider cannot")
-    return target.provider
+        declared(ims_target, Pause).pause(str(uuid4()))
 
 
 def _resume(target: Target, vm: str) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import pytest
 
-from ims_core.errors import ConflictError, DeadlineError, NotFoundError
+from ims_core.errors import ConflictError, DeadlineError
 from ims_core.models import State
 from ims_core.testing.bench import everything
+from ims_core.testing.needs import needs_start
 
 if TYPE_CHECKING:
     from ims_core.testing.bench import Bench
@@ -25,7 +25,6 @@ __all__ = [
     "test_stop_takes_the_power_away",
     "test_stopping_a_vm_that_is_off_succeeds",
     "test_the_guest_reads_the_delivery_of_this_start",
-    "test_verbs_refuse_a_vm_that_does_not_exist",
 ]
 
 POWER_OFF_SECONDS = 30.0
@@ -36,7 +35,7 @@ def test_a_started_vm_runs_and_its_mark_says_what_it_was_told(
     ims_target: Target, ims_bench: Bench
 ) -> None:
     """10. start records the delivery's digest and nonce in the mark."""
-    _needs_start(ims_target)
+    needs_start(ims_target)
     order = ims_bench.created()
     assert ims_bench.mark(order.uuid).nonce == ""
     ims_target.provider.start(order.uuid, order.delivery)
@@ -132,23 +131,3 @@ def test_a_start_with_a_new_delivery_is_recorded(ims_target: Target, ims_bench: 
     mark = ims_bench.mark(order.uuid)
     assert (mark.digest, mark.nonce) == (second.digest, second.nonce)
     assert everything(ims_target) == before, "a start makes nothing that stays"
-
-
-def test_verbs_refuse_a_vm_that_does_not_exist(ims_target: Target, ims_bench: Bench) -> None:
-    """17. A VM is named by its UUID in every call; one that is not there is not found."""
-    order = ims_bench.order()
-    provider, nobody = ims_target.provider, str(uuid4())
-    with pytest.raises(NotFoundError):
-        provider.start(nobody, order.delivery)
-    for force in (False, True):
-        with pytest.raises(NotFoundError):
-            provider.stop(nobody, force=force, timeout=SHORT)
-    with pytest.raises(NotFoundError):
-        provider.write_mark(nobody, order.mark)
-    with pytest.raises(NotFoundError):
-        provider.set_addresses(nobody, order.spec.interfaces)
-
-
-def _needs_start(target: Target) -> None:
-    if not target.expect_start:
-        pytest.skip("expect_start: VMs cannot be started here")

@@ -12,6 +12,7 @@ from ims_core.errors import ConflictError, NotFoundError
 from ims_core.models import Resource, State
 from ims_core.spi import Discarded, Pause, Snapshots, Suspend
 from ims_core.testing.bench import Crash, CrashingUndo, everything, new_operation
+from ims_core.testing.needs import declared, needs_start
 from ims_core.undo import Undo
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ POWER_OFF_SECONDS = 30.0
 
 def test_a_snapshot_is_listed_as_what_it_is(ims_target: Target, ims_bench: Bench) -> None:
     """22. A snapshot of a VM that is off holds no memory, and leaves the VM as it was."""
-    provider = _provider(ims_target)
+    provider = declared(ims_target, Snapshots)
     order = ims_bench.created()
     seen = ims_bench.look(order.uuid, evidence=True)
     assert not provider.list_snapshots(order.uuid)
@@ -59,7 +60,7 @@ def test_what_was_running_keeps_running_when_a_snapshot_is_taken(
     ims_target: Target, ims_bench: Bench
 ) -> None:
     """22. A snapshot holds the memory of a VM that runs; its state is as it was afterwards."""
-    provider = _provider(ims_target)
+    provider = declared(ims_target, Snapshots)
     order = ims_bench.settled()
     _take(provider, order.uuid, "running")
     assert ims_bench.look(order.uuid).state is State.RUNNING
@@ -79,7 +80,7 @@ def test_a_vm_that_is_off_goes_back_to_what_it_was_told_then(
     ims_target: Target, ims_bench: Bench
 ) -> None:
     """22. Digest and nonce of the mark are those of that time, the rest is as it is now."""
-    provider = _provider(ims_target)
+    provider = declared(ims_target, Snapshots)
     order = ims_bench.created(starts=True)
     then = order.mark
     _take(provider, order.uuid, "defined")
@@ -112,12 +113,11 @@ def test_a_vm_that_was_put_back_starts_with_the_delivery_of_then(
     ims_target: Target, ims_bench: Bench
 ) -> None:
     """22. The delivery is that of that time: a start that brings none has the guest read it."""
-    provider = _provider(ims_target)
+    provider = declared(ims_target, Snapshots)
     order = ims_bench.created(starts=True)
     _take(provider, order.uuid, "first")
     second = ims_bench.delivery(order.spec, changed="yes")
-    if not ims_target.expect_start:
-        pytest.skip("expect_start: VMs cannot be started here")
+    needs_start(ims_target)
     ims_target.provider.start(order.uuid, second)
     ims_bench.answered(order, second.nonce)
     ims_target.provider.stop(order.uuid, force=True, timeout=POWER_OFF_SECONDS)
@@ -130,7 +130,7 @@ def test_a_vm_that_was_put_back_starts_with_the_delivery_of_then(
 
 def test_a_running_vm_is_not_put_back(ims_target: Target, ims_bench: Bench) -> None:
     """22. restore_snapshot is for a VM that neither runs nor is paused; else ConflictError."""
-    provider = _provider(ims_target)
+    provider = declared(ims_target, Snapshots)
     order = ims_bench.started()
     ims_target.provider.stop(order.uuid, force=True, timeout=POWER_OFF_SECONDS)
     _take(provider, order.uuid, "first")
@@ -141,15 +141,13 @@ def test_a_running_vm_is_not_put_back(ims_target: Target, ims_bench: Bench) -> N
 
 def test_a_paused_vm_is_not_put_back(ims_target: Target, ims_bench: Bench) -> None:
     """22. restore_snapshot is not for a VM that is paused; it stays so."""
-    provider = _provider(ims_target)
-    if not isinstance(ims_target.provider, Pause):
-        pytest.skip("pause: the provider cannot")
+    provider = declared(ims_target, Snapshots)
+    pausing = declared(ims_target, Pause)
     order = ims_bench.created(starts=True)
-    if not ims_target.expect_start:
-        pytest.skip("expect_start: VMs cannot be started here")
+    needs_start(ims_target)
     _take(provider, order.uuid, "first")
     ims_target.provider.start(order.uuid, order.delivery)
-    ims_target.provider.pause(order.uuid)
+    pausing.pause(order.uuid)
     _refused(provider, order.uuid)
     assert ims_bench.look(order.uuid).state is State.PAUSED
 
@@ -158,9 +156,8 @@ def test_a_snapshot_with_memory_comes_back_suspended_and_goes_on(
     ims_target: Target, ims_bench: Bench
 ) -> None:
     """22. A snapshot with memory leaves the VM SUSPENDED, and resume goes on from there."""
-    provider = _provider(ims_target)
-    if not isinstance(ims_target.provider, Suspend):
-        pytest.skip("suspend: the provider cannot")
+    provider = declared(ims_target, Snapshots)
+    suspending = declared(ims_target, Suspend)
     order = ims_bench.settled()
     answer = ims_bench.answered(order, order.delivery.nonce).receipt if ims_target.boots else None
     _take(provider, order.uuid, "running")
@@ -168,7 +165,7 @@ def test_a_snapshot_with_memory_comes_back_suspended_and_goes_on(
     for _ in range(2):  # a snapshot is not used up
         provider.restore_snapshot(order.uuid, "running")
         assert ims_bench.look(order.uuid).state is State.SUSPENDED
-        ims_target.provider.resume(order.uuid)
+        suspending.resume(order.uuid)
         vm = ims_bench.look(order.uuid, evidence=True)
         assert (vm.state, vm.mark) == (State.RUNNING, order.mark)
         if ims_target.boots:
@@ -178,9 +175,8 @@ def test_a_snapshot_with_memory_comes_back_suspended_and_goes_on(
 
 def test_restoring_gives_saved_memory_up(ims_target: Target, ims_bench: Bench) -> None:
     """22. What the VM is when it is restored, saved memory included, is given up."""
-    provider = _provider(ims_target)
-    if not isinstance(ims_target.provider, Suspend):
-        pytest.skip("suspend: the provider cannot")
+    provider = declared(ims_target, Snapshots)
+    suspending = declared(ims_target, Suspend)
     order = ims_bench.settled()
     ims_target.provider.stop(order.uuid, force=True, timeout=POWER_OFF_SECONDS)
     _take(provider, order.uuid, "off")
@@ -188,7 +184,7 @@ def test_restoring_gives_saved_memory_up(ims_target: Target, ims_bench: Bench) -
     ims_target.provider.start(order.uuid, None)
     if not ims_target.suspends_at_once:
         ims_bench.answered(order, order.delivery.nonce)
-    ims_target.provider.suspend(order.uuid)
+    suspending.suspend(order.uuid)
     provider.restore_snapshot(order.uuid, "off")
     assert ims_bench.look(order.uuid).state is State.STOPPED
     assert everything(ims_target) == before
@@ -196,7 +192,7 @@ def test_restoring_gives_saved_memory_up(ims_target: Target, ims_bench: Bench) -
 
 def test_a_snapshots_name_is_unique_for_its_vm(ims_target: Target, ims_bench: Bench) -> None:
     """22. Names are unique for each VM: one that is taken is ConflictError, and stays."""
-    provider = _provider(ims_target)
+    provider = declared(ims_target, Snapshots)
     order, other = ims_bench.created(), ims_bench.created()
     _take(provider, order.uuid, "first")
     found, before = provider.list_snapshots(order.uuid), everything(ims_target)
@@ -214,7 +210,7 @@ def test_the_current_snapshot_is_the_one_that_was_taken_or_restored_last(
     ims_target: Target, ims_bench: Bench
 ) -> None:
     """22. Looking: what the VM is now descends directly from one snapshot at most."""
-    provider = _provider(ims_target)
+    provider = declared(ims_target, Snapshots)
     order = ims_bench.created()
     for name in ("first", "second"):
         _take(provider, order.uuid, name)
@@ -227,7 +223,7 @@ def test_the_current_snapshot_is_the_one_that_was_taken_or_restored_last(
 
 def test_deleting_a_snapshot_leaves_the_vm_as_it_is(ims_target: Target, ims_bench: Bench) -> None:
     """22. delete_snapshot changes nothing of the VM as it is now, nor of other snapshots."""
-    provider = _provider(ims_target)
+    provider = declared(ims_target, Snapshots)
     order = ims_bench.created()
     before = everything(ims_target)
     for name in ("first", "second", "third"):
@@ -248,7 +244,7 @@ def test_deleting_a_snapshot_leaves_the_vm_as_it_is(ims_target: Target, ims_benc
 
 def test_a_snapshot_that_is_not_there_is_not_found(ims_target: Target, ims_bench: Bench) -> None:
     """22. A snapshot that is not there is NotFoundError."""
-    provider = _provider(ims_target)
+    provider = declared(ims_target, Snapshots)
     order, other = ims_bench.created(), ims_bench.created()
     _take(provider, other.uuid, "first")
     for call in (provider.restore_snapshot, provider.delete_snapshot):
@@ -259,7 +255,7 @@ def test_a_snapshot_that_is_not_there_is_not_found(ims_target: Target, ims_bench
 
 def test_a_vm_that_is_not_there_has_no_snapshots(ims_target: Target) -> None:
     """17. Where a VM must exist and does not, NotFoundError is raised."""
-    provider, nobody = _provider(ims_target), str(uuid4())
+    provider, nobody = declared(ims_target, Snapshots), str(uuid4())
     with pytest.raises(NotFoundError):
         provider.list_snapshots(nobody)
     with pytest.raises(NotFoundError):
@@ -271,7 +267,7 @@ def test_a_vm_that_is_not_there_has_no_snapshots(ims_target: Target) -> None:
 
 def test_a_vm_is_deleted_with_its_snapshots(ims_target: Target, ims_bench: Bench) -> None:
     """12. delete removes a VM with everything that was made for it, its snapshots among that."""
-    provider = _provider(ims_target)
+    provider = declared(ims_target, Snapshots)
     before = everything(ims_target)
     order = ims_bench.created()
     for name in ("first", "second"):
@@ -287,7 +283,7 @@ def test_a_crash_at_the_announcement_of_a_snapshot_leaves_nothing(
     ims_target: Target, ims_bench: Bench, recorded: bool
 ) -> None:
     """22. It is announced first: whoever discards what was announced leaves nothing of it."""
-    provider = _provider(ims_target)
+    provider = declared(ims_target, Snapshots)
     order = ims_bench.created()
     seen, before = ims_bench.look(order.uuid, evidence=True), everything(ims_target)
     undo = CrashingUndo(new_operation(), recorded=recorded)
@@ -303,7 +299,7 @@ def test_a_snapshot_is_announced_and_discarded_by_its_own_operation_only(
     ims_target: Target, ims_bench: Bench
 ) -> None:
     """9. discard removes only what carries that operation's id, and is idempotent."""
-    provider = _provider(ims_target)
+    provider = declared(ims_target, Snapshots)
     order = ims_bench.created()
     seen, before = ims_bench.look(order.uuid, evidence=True), everything(ims_target)
     undo = Undo(new_operation())
@@ -321,12 +317,6 @@ def test_a_snapshot_is_announced_and_discarded_by_its_own_operation_only(
     assert discard(announced) is Discarded.ABSENT
     assert everything(ims_target) == before
     assert ims_bench.look(order.uuid, evidence=True) == seen
-
-
-def _provider(target: Target) -> Snapshots:
-    if not isinstance(target.provider, Snapshots):
-        pytest.skip("snapshots: the provider takes none")
-    return target.provider
 
 
 def _take(provider: Snapshots, vm: str, name: str) -> Snapshot:

@@ -11,6 +11,7 @@ from ims_core.errors import ConflictError, NotFoundError
 from ims_core.models import Mark, State
 from ims_core.spi import Suspend
 from ims_core.testing.bench import everything
+from ims_core.testing.needs import declared
 
 if TYPE_CHECKING:
     from ims_core.testing.bench import Bench, Order
@@ -48,7 +49,7 @@ def test_a_suspended_vm_is_seen_as_such_and_keeps_its_mark(
 
 def test_a_suspended_vm_goes_on_with_what_it_had(ims_target: Target, ims_bench: Bench) -> None:
     """21. resume lets it go on where it was, and then nothing is left of what was saved."""
-    provider = _provider(ims_target)
+    provider = declared(ims_target, Suspend)
     order = ims_bench.settled()
     answer = ims_bench.answered(order, order.delivery.nonce).receipt if ims_target.boots else None
     before = everything(ims_target)
@@ -63,7 +64,7 @@ def test_a_suspended_vm_goes_on_with_what_it_had(ims_target: Target, ims_bench: 
 
 def test_what_is_so_already_is_left_so(ims_target: Target, ims_bench: Bench) -> None:
     """21. A VM that is as it is to be already is left so, without an error."""
-    provider = _provider(ims_target)
+    provider = declared(ims_target, Suspend)
     order = _suspended(ims_target, ims_bench)
     provider.suspend(order.uuid)
     assert ims_bench.look(order.uuid).state is State.SUSPENDED
@@ -74,7 +75,7 @@ def test_what_is_so_already_is_left_so(ims_target: Target, ims_bench: Bench) -> 
 
 def test_the_mark_of_a_suspended_vm_can_be_replaced(ims_target: Target, ims_bench: Bench) -> None:
     """21. A VM goes on where it was, but its mark is what was written last."""
-    provider = _provider(ims_target)
+    provider = declared(ims_target, Suspend)
     order = _suspended(ims_target, ims_bench)
     mark = Mark(
         store="another",
@@ -94,7 +95,7 @@ def test_a_vm_that_is_off_is_neither_suspended_nor_resumed(
     ims_target: Target, ims_bench: Bench
 ) -> None:
     """21. suspend is for a running VM, resume for one that was suspended; else ConflictError."""
-    provider = _provider(ims_target)
+    provider = declared(ims_target, Suspend)
     order = ims_bench.created()
     for call, code in ((provider.suspend, "vm-not-running"), (provider.resume, "vm-not-suspended")):
         with pytest.raises(ConflictError) as caught:
@@ -105,7 +106,7 @@ def test_a_vm_that_is_off_is_neither_suspended_nor_resumed(
 
 def test_a_vm_that_is_not_there_is_neither_suspended_nor_resumed(ims_target: Target) -> None:
     """17. Where a VM must exist and does not, NotFoundError is raised."""
-    provider = _provider(ims_target)
+    provider = declared(ims_target, Suspend)
     for call in (provider.suspend, provider.resume):
         with pytest.raises(NotFoundError):
             call(str(uuid4()))
@@ -134,7 +135,7 @@ def test_a_suspended_vm_can_have_its_power_taken_and_starts_anew(
     """11. force gives up the saved memory of a suspended VM."""
     order = ims_bench.settled()
     before = everything(ims_target)
-    _provider(ims_target).suspend(order.uuid)
+    declared(ims_target, Suspend).suspend(order.uuid)
     ims_target.provider.stop(order.uuid, force=True, timeout=POWER_OFF_SECONDS)
     assert ims_bench.look(order.uuid).state is State.STOPPED
     assert everything(ims_target) == before
@@ -154,14 +155,8 @@ def test_a_suspended_vm_is_deleted_with_its_memory(ims_target: Target, ims_bench
     assert everything(ims_target) == before
 
 
-def _provider(target: Target) -> Suspend:
-    if not isinstance(target.provider, Suspend):
-        pytest.skip("suspend: the provider cannot")
-    return target.provider
-
-
 def _suspended(target: Target, bench: Bench) -> Order:
-    provider = _provider(target)
+    provider = declared(target, Suspend)
     order = bench.settled()
     provider.suspend(order.uuid)
     return order

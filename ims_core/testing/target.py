@@ -10,6 +10,7 @@ from ims_core.models import Interface
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from collections.abc import Set as AbstractSet
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from ims_core.models import Template
@@ -41,6 +42,10 @@ class Target:
             removes it again if it is still there.
         break_vm: Damages the VM of that UUID so that it would not start, and returns what removes
             the traces of that which ``delete`` cannot know.
+        lab: What stands behind the provider, for the report: "libvirt 11.3, QEMU without KVM".
+        requests: Counts what was asked of the hypervisor so far; only differences are looked at.
+        freeze: Makes the hypervisor stop answering for as long as the context lasts.
+        patience: Seconds within which a call then has to end: the provider's own bound.
         leftovers: Lists everything in the hypervisor, by other means than the provider: volumes,
             media, domains, reservations. It must be the same before and after each test. What
             ``inspect`` and ``list_templates`` see is compared when it is left out.
@@ -60,4 +65,8 @@ class Target:
     suspends_at_once: bool = True
     make_foreign: Callable[[str], Callable[[], object]] | None = None
     break_vm: Callable[[str], Callable[[], object]] | None = None
+    lab: str = ""
+    requests: Callable[[], int] | None = None
+    freeze: Callable[[], AbstractContextManager[object]] | None = None
+    patience: float = 60.0
     leftovers: Callable[[], AbstractSet[str]] | None = None

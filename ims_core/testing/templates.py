@@ -13,6 +13,7 @@ from ims_core.models import Template
 from ims_core.names import make_up_name
 from ims_core.spi import TemplateStore
 from ims_core.testing.bench import Crash, CrashingUndo, everything, new_operation
+from ims_core.testing.needs import declared, left_out
 from ims_core.undo import Undo
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ MOST_ANNOUNCEMENTS = 100
 
 def test_the_given_template_is_listed(ims_target: Target) -> None:
     """19. A feature is there exactly when its protocol is: templates are listed with all facts."""
-    found = _store(ims_target).list_templates()
+    found = declared(ims_target, TemplateStore).list_templates()
     assert ims_target.template in found
 
 
@@ -45,7 +46,7 @@ def test_a_template_is_imported_listed_and_deleted(
     ims_target: Target, ims_bench: Bench, tmp_path: Path
 ) -> None:
     """19. A feature is there exactly when its protocol is: templates can be kept in the pool."""
-    store = _store(ims_target)
+    store = declared(ims_target, TemplateStore)
     before = everything(ims_target)
     template = _import(ims_target, ims_bench, tmp_path)
     assert template in store.list_templates()
@@ -65,12 +66,12 @@ def test_a_template_of_that_name_is_kept(
     undo = Undo(new_operation())
     late = replace(template, source="somewhere else", operation=undo.operation)
     with pytest.raises(ConflictError) as caught:
-        _store(ims_target).import_template(
+        declared(ims_target, TemplateStore).import_template(
             {"image": _image(ims_target, tmp_path)}, late, undo, _quiet
         )
     assert caught.value.code == "template-exists"
     ims_bench.roll_back(undo)
-    assert template in _store(ims_target).list_templates()
+    assert template in declared(ims_target, TemplateStore).list_templates()
     assert everything(ims_target) == before
 
 
@@ -80,18 +81,18 @@ def test_a_template_in_use_is_kept(ims_target: Target, ims_bench: Bench, tmp_pat
     spec = replace(ims_bench.spec(), template=template, disk=template.virtual_size)
     order = ims_bench.created(spec)
     with pytest.raises(ConflictError) as caught:
-        _store(ims_target).delete_template(template.name)
+        declared(ims_target, TemplateStore).delete_template(template.name)
     assert caught.value.code == "template-in-use"
-    assert template in _store(ims_target).list_templates()
+    assert template in declared(ims_target, TemplateStore).list_templates()
     assert not ims_bench.look(order.uuid).problem
     ims_target.provider.delete(order.uuid)
-    _store(ims_target).delete_template(template.name)
+    declared(ims_target, TemplateStore).delete_template(template.name)
 
 
 def test_an_unknown_template_is_not_deleted(ims_target: Target) -> None:
     """19. A feature is there exactly when its protocol is: what is missing is not found."""
     with pytest.raises(NotFoundError) as caught:
-        _store(ims_target).delete_template("ims-kit-no-such-template")
+        declared(ims_target, TemplateStore).delete_template("ims-kit-no-such-template")
     assert caught.value.code == "template-not-found"
 
 
@@ -100,7 +101,7 @@ def test_a_crash_while_importing_leaves_nothing(
     ims_target: Target, ims_bench: Bench, tmp_path: Path, recorded: bool
 ) -> None:
     """6. Before anything is made, it is announced: a template's parts too."""
-    store, image = _store(ims_target), _image(ims_target, tmp_path)
+    store, image = declared(ims_target, TemplateStore), _image(ims_target, tmp_path)
     before = everything(ims_target)
     for going_well in range(MOST_ANNOUNCEMENTS):
         undo = CrashingUndo(new_operation(), left=going_well, recorded=recorded)
@@ -122,15 +123,9 @@ def test_a_crash_while_importing_leaves_nothing(
     pytest.fail(f"more than {MOST_ANNOUNCEMENTS} announcements")
 
 
-def _store(target: Target) -> TemplateStore:
-    if not isinstance(target.provider, TemplateStore):
-        pytest.skip("templates: the provider does not keep any")
-    return target.provider
-
-
 def _import(target: Target, bench: Bench, folder: Path) -> Template:
     """A template of the test's own, removed at its end."""
-    store, image = _store(target), _image(target, folder)
+    store, image = declared(target, TemplateStore), _image(target, folder)
     undo = Undo(new_operation())
     template = replace(_template(target, image), operation=undo.operation)
 
@@ -152,7 +147,7 @@ def _image(target: Target, folder: Path) -> Path:
     if target.image is not None:
         return target.image
     if "raw" not in target.provider.features.template_formats:
-        pytest.skip("raw: the provider makes no VMs from raw images")
+        left_out("image")
     image = folder / "image.raw"
     image.write_bytes(b"\x55" * SIZE)
     return image

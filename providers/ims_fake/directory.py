@@ -59,6 +59,10 @@ class Directory:
 
     Every method raises HypervisorError for what the file system refuses, or CapacityError when
     it is full.
+
+    Attributes:
+        requests: How often it was asked for descriptions, one or all: what would be a round trip
+            to a hypervisor.
     """
 
     def __init__(self, root: Path) -> None:
@@ -69,6 +73,7 @@ class Directory:
             UnavailableError: It cannot be a directory.
         """
         self.root = root
+        self.requests = 0
         try:
             for place in set(PLACES.values()):
                 (root / place).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -177,13 +182,18 @@ class Directory:
 
     def domain(self, uuid: str) -> Domain | None:
         """One VM's description."""
+        self.requests += 1
+        return self._described(uuid)
+
+    def _described(self, uuid: str) -> Domain | None:
         with suppress(FileNotFoundError), _translated(f"cannot read domain {uuid}"):
             return from_json(uuid, self.path("domain", uuid).read_bytes())
         return None
 
     def domains(self) -> list[Domain]:
         """Every VM's description."""
-        found = (self.domain(path.stem) for path in self.files("domains", ".json"))
+        self.requests += 1
+        found = (self._described(path.stem) for path in self.files("domains", ".json"))
         return [domain for domain in found if domain is not None]
 
     def save(self, domain: Domain) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -40,7 +43,7 @@ def pool(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def ims_target(pool: Path) -> Iterator[Target]:
+def ims_target(pool: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
     """What the conformance suite asks for."""
 
     def make_foreign(name: str) -> Callable[[], object]:
@@ -52,6 +55,14 @@ def ims_target(pool: Path) -> Iterator[Target]:
         (pool / "volumes" / description["volume"]).unlink()
         return lambda: None
 
+    @contextmanager
+    def freeze() -> Iterator[None]:
+        descriptor = os.open(pool, os.O_RDONLY)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+        os.close(descriptor)
+
+    monkeypatch.setattr("ims_fake.directory.LOCK_SECONDS", 0.5)
     settings = settings_of(pool)
     with FakeProvider.open(settings) as provider:
         yield Target(
@@ -63,6 +74,10 @@ def ims_target(pool: Path) -> Iterator[Target]:
             boot_timeout=5.0,
             make_foreign=make_foreign,
             break_vm=break_vm,
+            lab="a directory",
+            requests=lambda: provider._directory.requests,
+            freeze=freeze,
+            patience=5.0,
             leftovers=lambda: set(contents(pool)),
         )
 

@@ -9,6 +9,7 @@ import pytest
 
 from ims_core.errors import ConflictError, UnsupportedError
 from ims_core.spi import OPTIONAL, Console, ConsoleLog, require
+from ims_core.testing.needs import declared
 
 if TYPE_CHECKING:
     from ims_core.testing.bench import Bench
@@ -42,28 +43,26 @@ def test_a_console_log_is_lines_without_control_characters(
     ims_target: Target, ims_bench: Bench
 ) -> None:
     """19. What is declared works: the console's last lines, at most as many as asked for."""
-    provider = ims_target.provider
-    if not isinstance(provider, ConsoleLog):
-        pytest.skip("console-log: the provider keeps none")
+    kept = declared(ims_target, ConsoleLog)
     order = ims_bench.created()
-    assert provider.console_tail(order.uuid, 5) == (), "nothing was printed yet"
+    assert kept.console_tail(order.uuid, 5) == (), "nothing was printed yet"
     if ims_target.expect_start:
-        provider.start(order.uuid, order.delivery)
+        ims_target.provider.start(order.uuid, order.delivery)
         if ims_target.boots:
             ims_bench.answered(order, order.delivery.nonce)
             # It may answer before it prints its first line.
             ims_bench.eventually(
-                "a guest prints something", lambda: provider.console_tail(order.uuid, 40)
+                "a guest prints something", lambda: kept.console_tail(order.uuid, 40)
             )
         for lines in (40, 1, 0):
-            tail = provider.console_tail(order.uuid, lines)
+            tail = kept.console_tail(order.uuid, lines)
             assert len(tail) <= lines
             assert all(character.isprintable() for line in tail for character in line)
 
 
 def test_a_console_is_refused_while_the_vm_is_off(ims_target: Target, ims_bench: Bench) -> None:
     """19. NotImplementedError is never an answer: a console of a VM that is off is a conflict."""
-    provider = _with_console(ims_target)
+    provider = declared(ims_target, Console)
     order = ims_bench.created()
     with pytest.raises(ConflictError):
         provider.open_console(order.uuid)
@@ -73,7 +72,7 @@ def test_a_console_is_for_one_at_a_time_and_the_guest_hears(
     ims_target: Target, ims_bench: Bench
 ) -> None:
     """19. What is declared works: a console takes what is typed, from one at a time."""
-    provider = _with_console(ims_target)
+    provider = declared(ims_target, Console)
     order = ims_bench.started()
     with closing(provider.open_console(order.uuid)) as stream:
         with pytest.raises(ConflictError):
@@ -84,9 +83,3 @@ def test_a_console_is_for_one_at_a_time_and_the_guest_hears(
             ims_bench.eventually("the guest shows something", lambda: stream.read(1.0))
     stream.close()
     provider.open_console(order.uuid).close()
-
-
-def _with_console(target: Target) -> Console:
-    if not isinstance(target.provider, Console):
-        pytest.skip("console: the provider has none")
-    return target.provider

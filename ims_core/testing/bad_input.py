@@ -1,0 +1,112 @@
+"""What a provider refuses, and how."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+
+from ims_core.errors import InvalidError, NotFoundError, UnsupportedError
+from ims_core.models import Carrier
+from ims_core.testing.bench import everything
+
+if TYPE_CHECKING:
+    from ims_core.testing.bench import Bench
+    from ims_core.testing.target import Target
+
+__all__ = [
+    "test_a_carrier_that_is_not_declared_is_refused",
+    "test_a_disk_smaller_than_the_template_is_refused",
+    "test_a_name_of_any_allowed_form_is_kept",
+    "test_a_template_that_is_not_there_is_refused",
+    "test_an_unknown_host_is_refused",
+    "test_an_unknown_network_is_refused",
+    "test_verbs_refuse_a_vm_that_does_not_exist",
+]
+
+SHORT = 0.2
+NAMES = ("7", "ims-kit.A-1.0", "ims-kit-" + "x" * 55)
+"""The shortest, one with all that is allowed, and the longest of :mod:`ims_core.names`."""
+
+
+def test_a_disk_smaller_than_the_template_is_refused(ims_target: Target, ims_bench: Bench) -> None:
+    """4. prepare refuses what it cannot do, naming the field."""
+    small = replace(ims_bench.spec(), disk=ims_target.template.virtual_size - 512)
+    with pytest.raises(InvalidError, match=r"(?i)disk"):
+        ims_target.provider.prepare(small)
+
+
+def test_an_unknown_network_is_refused(ims_target: Target, ims_bench: Bench) -> None:
+    """4. prepare refuses what it cannot do: a network that does not exist."""
+    cards = [replace(ims_target.interfaces[0], network="ims-kit-no-such-network")]
+    with pytest.raises(NotFoundError, match="ims-kit-no-such-network") as caught:
+        ims_target.provider.prepare(ims_bench.spec(interfaces=cards))
+    assert caught.value.code == "network-not-found"
+
+
+def test_verbs_refuse_a_vm_that_does_not_exist(ims_target: Target, ims_bench: Bench) -> None:
+    """17. A VM is named by its UUID in every call; one that is not there is not found."""
+    order = ims_bench.order()
+    provider, nobody = ims_target.provider, str(uuid4())
+    with pytest.raises(NotFoundError):
+        provider.start(nobody, order.delivery)
+    for force in (False, True):
+        with pytest.raises(NotFoundError):
+            provider.stop(nobody, force=force, timeout=SHORT)
+    with pytest.raises(NotFoundError):
+        provider.write_mark(nobody, order.mark)
+    with pytest.raises(NotFoundError):
+        provider.set_addresses(nobody, order.spec.interfaces)
+
+
+def test_an_unknown_host_is_refused(ims_target: Target, ims_bench: Bench) -> None:
+    """4. prepare refuses what it cannot do: a host that does not exist."""
+    spec = replace(ims_bench.spec(), host="ims-kit-no-such-host")
+    with pytest.raises(NotFoundError, match="ims-kit-no-such-host") as caught:
+        ims_target.provider.prepare(spec)
+    assert caught.value.code == "host-not-found"
+
+
+def test_a_template_that_is_not_there_is_refused(ims_target: Target, ims_bench: Bench) -> None:
+    """7. create raises, and nothing remains when what was announced is discarded."""
+    before = everything(ims_target)
+    order = ims_bench.order()
+    gone = replace(order.spec.template, name="ims-kit-no-such-template", operation="0" * 16)
+    order.spec = replace(order.spec, template=gone)
+    with pytest.raises(NotFoundError) as caught:
+        ims_bench.make(order)
+    assert caught.value.code == "template-not-found"
+    ims_bench.roll_back(order.undo)
+    assert everything(ims_target) == before
+
+
+@pytest.mark.parametrize("carrier", list(Carrier), ids=str)
+def test_a_carrier_that_is_not_declared_is_refused(
+    ims_target: Target, ims_bench: Bench, carrier: Carrier
+) -> None:
+    """19. What a provider lacks is UnsupportedError, also in create; nothing is made."""
+    if carrier in ims_target.provider.features.carriers:
+        pytest.skip(f"carrier {carrier} is declared")
+    before = everything(ims_target)
+    order = ims_bench.order()
+    order.delivery = replace(order.delivery, carrier=carrier)
+    with pytest.raises(UnsupportedError) as caught:
+        ims_bench.make(order)
+    assert caught.value.code == "carrier-impossible"
+    ims_bench.roll_back(order.undo)
+    assert everything(ims_target) == before
+
+
+@pytest.mark.parametrize("name", NAMES, ids=[f"{len(name)} characters" for name in NAMES])
+def test_a_name_of_any_allowed_form_is_kept(
+    ims_target: Target, ims_bench: Bench, name: str
+) -> None:
+    """8. A name is refused only if it is taken: every one that IMS allows can be a VM's."""
+    before = everything(ims_target)
+    order = ims_bench.created(ims_bench.spec(name=name))
+    assert ims_bench.look(name).uuid == order.uuid
+    assert ims_bench.look(order.uuid).name == name
+    ims_target.provider.delete(order.uuid)
+    assert everything(ims_target) == before

@@ -1,0 +1,110 @@
+"""Several calls at the same time."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ims_core.errors import ConflictError
+from ims_core.models import State
+from ims_core.testing.bench import MeddlingUndo
+
+if TYPE_CHECKING:
+    from ims_core.testing.bench import Bench, Order
+    from ims_core.testing.target import Target
+
+__all__ = [
+    "test_a_forced_stop_ends_one_that_waits",
+    "test_a_name_that_is_taken_meanwhile_is_refused",
+    "test_looking_meanwhile_shows_every_vm_whole",
+    "test_many_vms_are_made_at_the_same_time",
+]
+
+AT_ONCE = 4
+LONG = 60.0
+
+
+MOST_ANNOUNCEMENTS = 100
+
+
+AS_LONG_AS_A_CREATE = 5.0
+
+
+def test_many_vms_are_made_at_the_same_time(ims_target: Target, ims_bench: Bench) -> None:
+    """2. Any method may be called from any thread, for different VMs at the same time."""
+    orders = [ims_bench.order() for _ in range(AT_ONCE)]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(ims_bench.make, orders))
+        found = ims_target.provider.inspect([order.uuid for order in orders])
+        assert {vm.uuid: vm.mark for vm in found} == {each.uuid: each.mark for each in orders}
+        list(pool.map(lambda order: ims_target.provider.delete(order.uuid), orders))
+    assert not ims_target.provider.inspect([order.uuid for order in orders])
+
+
+def test_a_name_that_is_taken_meanwhile_is_refused(ims_target: Target, ims_bench: Bench) -> None:
+    """8. create refuses a name that is taken, however late: of two, exactly one gets it."""
+    for announcement in range(MOST_ANNOUNCEMENTS):
+        first = ims_bench.order()
+        second = ims_bench.order(ims_bench.spec(name=first.name))
+        with ThreadPoolExecutor(1) as background:
+            results: list[Future[str]] = []
+
+            def rival(order: Order = second, results: list[Future[str]] = results) -> None:
+                results.append(background.submit(_attempt, ims_bench, order))
+                # A provider that makes one VM at a time lets the rival wait, and may do so.
+                wait(results, timeout=AS_LONG_AS_A_CREATE)
+
+            first.undo = undo = MeddlingUndo(first.mark.operation, left=announcement, meddle=rival)
+            outcome = _attempt(ims_bench, first)
+            if undo.left >= 0:  # there are no more announcements to meddle with
+                ims_target.provider.delete(first.uuid)
+                return
+        assert sorted([outcome, results[0].result()]) == ["made", "vm-exists"]
+        (winner,) = (order for order in (first, second) if order.made)
+        assert [vm.uuid for vm in ims_target.provider.inspect([first.name])] == [winner.uuid]
+        assert not ims_bench.look(winner.uuid).problem
+        ims_target.provider.delete(winner.uuid)
+    pytest.fail(f"more than {MOST_ANNOUNCEMENTS} announcements")
+
+
+def test_looking_meanwhile_shows_every_vm_whole(ims_target: Target, ims_bench: Bench) -> None:
+    """2. Calls for different VMs may run at the same time: looking is never spoilt by making."""
+    steady, provider = ims_bench.created(), ims_target.provider
+    seen = ims_bench.look(steady.uuid)
+    orders = [ims_bench.order() for _ in range(2)]
+
+    def live(order: Order) -> None:
+        ims_bench.make(order)
+        provider.delete(order.uuid)
+
+    with ThreadPoolExecutor(1) as background:
+        made = [background.submit(live, order) for order in orders]
+        while not all(each.done() for each in made):
+            assert [vm for vm in provider.inspect() if vm.uuid == steady.uuid] == [seen]
+        for each in made:
+            each.result()
+
+
+def test_a_forced_stop_ends_one_that_waits(ims_target: Target, ims_bench: Bench) -> None:
+    """2. A forced stop may come at any time, 11. and one that waited sees that the VM is off."""
+    order, provider = ims_bench.started(), ims_target.provider
+    with ThreadPoolExecutor(1) as background:
+        waiting = background.submit(provider.stop, order.uuid, force=False, timeout=LONG)
+        provider.stop(order.uuid, force=True, timeout=LONG)
+        began = time.monotonic()
+        waiting.result(timeout=LONG)
+        assert time.monotonic() - began < LONG / 2, "it waited on for a VM that was off"
+    assert ims_bench.look(order.uuid).state is State.STOPPED
+
+
+def _attempt(bench: Bench, order: Order) -> str:
+    """Make an order, or take it back; says which."""
+    try:
+        bench.make(order)
+    except ConflictError as error:
+        bench.roll_back(order.undo)
+        return error.code
+    return "made"

@@ -1,0 +1,58 @@
+"""What a test needs: a feature that the provider declares, or something that the target offers.
+
+A test that cannot run for the lack of one is skipped, and the report tells the two apart.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+import pytest
+
+from ims_core.spi import OPTIONAL
+
+if TYPE_CHECKING:
+    from ims_core.testing.target import Target
+
+__all__ = ["LEFT_OUT", "UNDECLARED", "declared", "left_out", "needs_start", "undeclared"]
+
+T = TypeVar("T")
+
+UNDECLARED = "undeclared: "
+LEFT_OUT = "left out: "
+"""What the reason of such a skip begins with."""
+
+_WHY = {
+    "boots": "guests do not answer here",
+    "break_vm": "the target breaks no VMs",
+    "freeze": "the target cannot make the hypervisor stop answering",
+    "expect_start": "VMs cannot be started here",
+    "image": "the target names no image file, and the provider makes no VMs from raw images",
+    "make_foreign": "the target makes no foreign VMs",
+    "requests": "nobody counts the requests",
+    "settings": "the target cannot be opened once more",
+    "static_address": "the target names no free one",
+}
+
+
+def undeclared(feature: str) -> NoReturn:
+    """Skip a test: the provider does not say that it can do this."""
+    pytest.skip(f"{UNDECLARED}{feature}")
+
+
+def left_out(field: str) -> NoReturn:
+    """Skip a test: the target does not offer this."""
+    pytest.skip(f"{LEFT_OUT}{field}: {_WHY[field]}")
+
+
+def declared(target: Target, protocol: type[T]) -> T:
+    """The provider as that optional protocol, or a skip."""
+    if not isinstance(target.provider, protocol):
+        undeclared(next(word for word, known in OPTIONAL.items() if known is protocol))
+    return target.provider
+
+
+def needs_start(target: Target) -> None:
+    """Skip a test where no VM can be started."""
+    if not target.expect_start:
+        left_out("expect_start")

@@ -1,0 +1,64 @@
+"""Batch calls: as few requests for many VMs as for one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ims_core.testing.needs import left_out
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ims_core.testing.bench import Bench
+    from ims_core.testing.target import Target
+
+__all__ = [
+    "test_counters_of_many_vms_cost_no_more_requests_than_of_one",
+    "test_looking_at_many_vms_costs_no_more_requests_than_at_one",
+]
+
+MANY = 4
+
+
+def test_looking_at_many_vms_costs_no_more_requests_than_at_one(
+    ims_target: Target, ims_bench: Bench
+) -> None:
+    """14. inspect takes any number of VMs, the number of requests not depending on it."""
+    provider, orders = ims_target.provider, [ims_bench.created()]
+
+    def look() -> None:
+        known = {each.uuid: each.mark for each in orders}
+        assert len(provider.inspect([*known], known=known)) == len(orders)
+        provider.inspect(known=known)
+
+    look()
+    one = _requests(ims_target, look)
+    orders += [ims_bench.created() for _ in range(MANY - 1)]
+    look()
+    many = _requests(ims_target, look)
+    assert many <= one, f"inspect: {one} requests for 1 VM, {many} for {MANY}"
+
+
+def test_counters_of_many_vms_cost_no_more_requests_than_of_one(
+    ims_target: Target, ims_bench: Bench
+) -> None:
+    """14. metrics takes any number of VMs, the number of requests not depending on it."""
+    provider, orders = ims_target.provider, [ims_bench.started()]
+
+    def read() -> None:
+        assert len(provider.metrics([each.uuid for each in orders])) == len(orders)
+
+    read()
+    one = _requests(ims_target, read)
+    orders += [ims_bench.started() for _ in range(MANY - 1)]
+    read()
+    many = _requests(ims_target, read)
+    assert many <= one, f"metrics: {one} requests for 1 VM, {many} for {MANY}"
+
+
+def _requests(target: Target, call: Callable[[], object]) -> int:
+    if target.requests is None:
+        left_out("requests")
+    before = target.requests()
+    call()
+    return target.requests() - before
