@@ -6,6 +6,7 @@ can it say which are broken; a broken one breaks nothing else.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, distributions
@@ -86,7 +87,9 @@ def plugins(group: str) -> list[Plugin]:
             try:
                 loaded = _checked(group, point.name, point.load())
             except (Exception, SystemExit) as error:  # noqa: BLE001 - a foreign module's own
-                broken, loaded = f"{type(error).__name__}: {error}", None
+                known = isinstance(error, ConfigError)
+                broken = str(error) if known else f"{type(error).__name__}: {error}"
+                loaded = None
         found.append(Plugin(point.name, distribution, point.value, broken, loaded))
     return found
 
@@ -117,6 +120,8 @@ def _load(group: str, kind: str, name: str) -> Any:
             code=f"{kind}-ambiguous",
             hint="uninstall one of them",
         ) from None
+    except ConfigError:
+        raise
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a foreign module's own
         cause = error.__cause__ if isinstance(error, _BrokenPluginError) else error
         raise ConfigError(
@@ -127,7 +132,12 @@ def _load(group: str, kind: str, name: str) -> Any:
 
 
 def _checked(group: str, name: str, found: Any) -> Any:
-    """What a plugin's entry point must be; raises TypeError with what it is not."""
+    """What a plugin's entry point must be.
+
+    Raises:
+        TypeError: With what it is not.
+        ConfigError: ``provider-spi``.
+    """
     if group == LAYOUTS:
         from ims_bootparams.layouts import Layout  # noqa: PLC0415 - not for a listing of providers
 
@@ -143,11 +153,36 @@ def _checked(group: str, name: str, found: Any) -> Any:
 
         if not (isinstance(found, type) and issubclass(found, Provider)):
             raise TypeError("it is no subclass of ims_core.Provider")
+        _check_version(name, found)
         if missing := sorted(found.__abstractmethods__):
             raise TypeError(f"it lacks {', '.join(missing)}")
         if getattr(found, "name", None) != name:
             raise TypeError(f"its name is not {name!r}")
     return found
+
+
+def _check_version(name: str, found: type[Provider]) -> None:
+    """A provider for another SPI is refused, instead of failing somewhere in the middle.
+
+    Raises:
+        ConfigError: ``provider-spi``.
+    """
+    from ims_core.spi import SPI_VERSION  # noqa: PLC0415 - not for a listing of layouts
+
+    written = str(getattr(found, "spi", ""))
+    if not re.fullmatch(r"[0-9]{1,6}\.[0-9]{1,6}", written):
+        raise ConfigError(
+            f"provider {name!r} does not say which SPI it was written for",
+            code="provider-spi",
+            hint=f'its author adds `spi = "{SPI_VERSION}"` to {found.__name__}',
+        )
+    its, ours = (tuple(map(int, version.split("."))) for version in (written, SPI_VERSION))
+    if its[0] != ours[0] or its > ours:
+        raise ConfigError(
+            f"provider {name!r} was written for SPI {written}, and this IMS has {SPI_VERSION}",
+            code="provider-spi",
+            hint="upgrade IMS" if its > ours else f"install a version of it for SPI {SPI_VERSION}",
+        )
 
 
 class _BrokenPluginError(Exception):

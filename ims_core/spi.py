@@ -139,6 +139,7 @@ if TYPE_CHECKING:
 __all__ = [
     "NOTHING_KNOWN",
     "OPTIONAL",
+    "SPI_VERSION",
     "Clone",
     "Console",
     "ConsoleLog",
@@ -156,6 +157,10 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+SPI_VERSION = "1.0"
+"""Of the contract above. The first number changes when providers must be changed, the second when
+something was added that older ones need not know."""
 
 NOTHING_KNOWN: Mapping[str, Mark] = MappingProxyType({})
 
@@ -191,10 +196,12 @@ class Provider(ABC):
 
     Attributes:
         name: The provider's name, equal to its entry point's.
+        spi: The version of the SPI that it was written for: ``SPI_VERSION`` of that time, as text.
         features: What it can do, beyond the protocols it implements.
     """
 
     name: ClassVar[str]
+    spi: ClassVar[str]
     features: ClassVar[Features] = Features()
 
     # --- connection ---

@@ -82,21 +82,17 @@ def test_a_template_that_is_not_there_is_refused(ims_target: Target, ims_bench: 
     assert everything(ims_target) == before
 
 
-@pytest.mark.parametrize("carrier", list(Carrier), ids=str)
-def test_a_carrier_that_is_not_declared_is_refused(
-    ims_target: Target, ims_bench: Bench, carrier: Carrier
-) -> None:
+def test_a_carrier_that_is_not_declared_is_refused(ims_target: Target, ims_bench: Bench) -> None:
     """19. What a provider lacks is UnsupportedError, also in create; nothing is made."""
-    if carrier in ims_target.provider.features.carriers:
-        pytest.skip(f"carrier {carrier} is declared")
     before = everything(ims_target)
-    order = ims_bench.order()
-    order.delivery = replace(order.delivery, carrier=carrier)
-    with pytest.raises(UnsupportedError) as caught:
-        ims_bench.make(order)
-    assert caught.value.code == "carrier-impossible"
-    ims_bench.roll_back(order.undo)
-    assert everything(ims_target) == before
+    for carrier in set(Carrier) - set(ims_target.provider.features.carriers):
+        order = ims_bench.order()
+        order.delivery = replace(order.delivery, carrier=carrier)
+        with pytest.raises(UnsupportedError) as caught:
+            ims_bench.make(order)
+        assert caught.value.code == "carrier-impossible", carrier
+        ims_bench.roll_back(order.undo)
+        assert everything(ims_target) == before, carrier
 
 
 @pytest.mark.parametrize("name", NAMES, ids=[f"{len(name)} characters" for name in NAMES])

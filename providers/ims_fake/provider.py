@@ -60,6 +60,7 @@ class FakeProvider(Provider):
     """VMs that are files in a directory; see the package."""
 
     name: ClassVar[str] = "fake"
+    spi: ClassVar[str] = "1.0"
     features: ClassVar[Features] = Features(
         carriers={
             Carrier.ISO: CarrierLimits(_MEDIUM_BYTES, live=True),

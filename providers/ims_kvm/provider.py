@@ -58,6 +58,7 @@ class KvmProvider(Provider):
     """Virtual machines of libvirt's QEMU driver."""
 
     name: ClassVar[str] = "kvm"
+    spi: ClassVar[str] = "1.0"
     features: ClassVar[Features] = Features(
         carriers={
             Carrier.ISO: CarrierLimits(max_bytes=64 * MIB, live=True),

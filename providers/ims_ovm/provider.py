@@ -59,6 +59,7 @@ class OvmProvider(Provider):
     """Virtual machines of one server pool of an Oracle VM Manager 2.2."""
 
     name: ClassVar[str] = "ovm"
+    spi: ClassVar[str] = "1.0"
     features: ClassVar[Features] = Features(
         carriers={Carrier.TEMPLATE_DISK: _LIMITS},
         template_formats=(FORMAT,),

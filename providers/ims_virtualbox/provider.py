@@ -55,6 +55,7 @@ class VirtualBoxProvider(Provider):
     """Virtual machines of one user of a VirtualBox host."""
 
     name: ClassVar[str] = "virtualbox"
+    spi: ClassVar[str] = "1.0"
     features: ClassVar[Features] = Features(
         carriers={
             Carrier.ISO: CarrierLimits(max_bytes=64 * MIB, live=True),

@@ -64,6 +64,7 @@ class XenProvider(Provider):
     """Virtual machines of a Xen dom0."""
 
     name: ClassVar[str] = "xen"
+    spi: ClassVar[str] = "1.0"
     features: ClassVar[Features] = Features(
         carriers={
             Carrier.XENSTORE: LIMITS,

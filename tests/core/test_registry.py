@@ -142,3 +142,29 @@ def test_a_package_outside_this_repository_is_listed_and_creates_vms(
     ims("import-template", str(image), "--name", "t", "--layout", "bootparams", "--pool", "acme")
     ims("create-vm", "web01", "--provider", "acme", "--wait", "ready")
     assert "web01" in ims("list-vms", "--provider", "acme")
+
+
+@pytest.mark.parametrize(
+    ("stated", "message"),
+    [
+        ("", "does not say which SPI it was written for"),
+        ('spi = "newest"', "does not say which SPI it was written for"),
+        ('spi = "2.0"', "was written for SPI 2.0, and this IMS has 1.0"),
+        ('spi = "1.99"', "was written for SPI 1.99, and this IMS has 1.0"),
+        ('spi = "0.9"', "was written for SPI 0.9, and this IMS has 1.0"),
+    ],
+    ids=["none", "no version", "newer", "with more", "older"],
+)
+def test_a_provider_for_another_spi_is_refused_in_one_sentence(
+    site: Path, stated: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "acme_ims", raising=False)
+    code = f"import ims_core\nclass Acme(ims_core.Provider):\n    name = 'acme'\n    {stated}\n"
+    distribution(site, "acme-ims", "acme = acme_ims:Acme", code)
+    with pytest.raises(ConfigError) as caught:
+        provider_class("acme")
+    assert caught.value.message == f"provider 'acme' {message}"
+    assert caught.value.code == "provider-spi"
+    assert caught.value.hint
+    listed = {plugin.name: plugin.broken for plugin in plugins(PROVIDERS)}
+    assert listed["acme"] == caught.value.message
