@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from docs.pages import DOCS, ROOT
+from docs.pages.api import api
 from docs.pages.reference import reference
 from docs.pages.spi import spi
 from docs.pages.tables import CONTEXT, OVM, VIRTUALBOX, context, ovm, virtualbox
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 PAGES: Mapping[Path, Callable[[], str]] = {
     DOCS / "reference.md": reference,
     DOCS / "spi.md": spi,
+    DOCS / "api.md": api,
     CONTEXT: context,
     OVM: ovm,
     VIRTUALBOX: virtualbox,

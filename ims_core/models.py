@@ -130,7 +130,14 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file to be written in the guest: absolute path, any bytes, octal mode, ``user:group``."""
+    """A file to be written in the guest.
+
+    Attributes:
+        path: Absolute.
+        content: Any bytes.
+        mode: Permissions, as for ``chmod``.
+        owner: As ``user:group``.
+    """
 
     path: str
     content: bytes = field(repr=False)
@@ -144,6 +151,10 @@ class Script:
 
     It is not run again for as long as the context holds it unchanged, name and bytes, whatever
     else changes. One that failed is tried again when the context has another digest.
+
+    Attributes:
+        name: Its file's; ``config/…`` and ``reset/…`` are run more often, as the guest's page says.
+        content: Any bytes; the first line names the interpreter.
     """
 
     name: str
@@ -233,6 +244,9 @@ class ShownContext:
     """What a VM would be told at its next start, for people to look at.
 
     Attributes:
+        vm: Its name.
+        layout: The name of the format.
+        carrier: By which it would come.
         label: The medium's volume label; empty for a carrier that is no medium.
         digest: Of what would be delivered, secrets and all.
         files: Content by name as the layout has them; without secrets unless they were asked for.
@@ -248,7 +262,13 @@ class ShownContext:
 
 @dataclass(frozen=True, slots=True)
 class ItemResult:
-    """What became of one item of the context: its name, and the guest's message if it failed."""
+    """What became of one item of the context.
+
+    Attributes:
+        name: Of the item, as ``hostname`` or ``files.0``.
+        ok: Whether it was applied.
+        message: The guest's, if it failed.
+    """
 
     name: str
     ok: bool
@@ -257,7 +277,14 @@ class ItemResult:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The guest's answer: what it read, what it did, and the addresses it has."""
+    """The guest's answer: what it read, what it did, and the addresses it has.
+
+    Attributes:
+        digest: Of the bytes that it read, as ``sha256:<hex>``.
+        nonce: Of the start that it answers to.
+        items: What became of each item, in the order in which they were applied.
+        addresses: Those it has.
+    """
 
     digest: str
     nonce: str
@@ -442,6 +469,11 @@ class VM:
     """A VM as its hypervisor shows it now.
 
     Attributes:
+        name: As the hypervisor has it.
+        uuid: Ours, in lower case.
+        state: What it does.
+        memory: Bytes; None where the hypervisor does not tell.
+        vcpus: Virtual CPUs; None likewise.
         mark: None for a VM that IMS did not make.
         problem: Why it would not start, in a few words; empty when nothing is known.
         addresses: Only when they were asked for; the same address may come from several sources.
@@ -494,12 +526,20 @@ class Snapshot:
 class Metrics:
     """Counters and gauges of one VM, read at one time.
 
+    What the hypervisor cannot tell is None. Counters begin at 0 when the VM is started.
+
     Attributes:
+        name: The VM's.
+        uuid: The VM's.
         timestamp: Seconds since the epoch at which the hypervisor was asked.
-        cpu_seconds: CPU time used since the VM was started.
+        cpu_seconds: CPU time used since then, over all CPUs.
+        vcpus: Virtual CPUs.
         memory_used_bytes: What the guest itself uses, as its balloon driver tells.
         memory_max_bytes: What the guest may use.
-        disk_read_bytes: Since the start, over all disks; likewise the other counters.
+        disk_read_bytes: Read by the guest, over all disks.
+        disk_write_bytes: Written by the guest, over all disks.
+        net_rx_bytes: Received by the guest, over all cards.
+        net_tx_bytes: Sent by the guest, over all cards.
     """
 
     name: str
@@ -517,7 +557,14 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A hypervisor machine of a pool, with its capacity."""
+    """A hypervisor machine of a pool, with its capacity.
+
+    Attributes:
+        name: As ``--host`` takes it.
+        cpus: Logical CPUs.
+        memory: Bytes, of the machine.
+        memory_free: Bytes that VMs could still be given; None where it cannot be known.
+    """
 
     name: str
     cpus: int
@@ -527,7 +574,14 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing ``check`` found: what it is about, what is wrong, and the command that mends it."""
+    """One thing ``check`` found.
+
+    Attributes:
+        subject: What it is about, in a word or two.
+        message: What was seen.
+        fix: The command or the step that mends it; empty if all is well.
+        ok: Whether all is well.
+    """
 
     subject: str
     message: str

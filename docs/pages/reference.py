@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 from inspect import cleandoc
 from typing import TYPE_CHECKING
 
 import click
 
-from docs.pages import GENERATED, ROOT, in_tree
+from docs.pages import GENERATED, in_tree, marked_up
+from docs.pages.codes import codes
 from ims_cli.group import ims as cli
 from ims_core import errors
 from ims_core.registry import PROVIDERS
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from ims_core.errors import ImsError
 
 __all__ = ["reference"]
-
-SOURCES = ("ims_core", "providers", "bootparams", "cli")
 
 
 def reference() -> str:
@@ -62,34 +60,22 @@ def _settings() -> Iterator[str]:
 
 def _errors() -> Iterator[str]:
     yield "## Errors\n"
-    yield "Exit status, and `code` in `--output json`.\n"
-    yield "| status | error | codes | |\n|---|---|---|---|"
-    codes = _codes()
+    yield "The exit status tells the kind, `code` in `--output json` the case.\n"
+    yield "| status | error | |\n|---|---|---|"
     for name in errors.__all__:
         cls: type[ImsError] = getattr(errors, name)
-        used = sorted({cls.code, *codes.get(name, ())})
-        listed = ", ".join(f"`{code}`" for code in used)
         retryable = " Worth trying again." if cls.retryable else ""
         first = (cls.__doc__ or "").strip().splitlines()[0]
-        yield f"| {cls.exit_status} | {name} | {listed} | {first}{retryable} |"
+        yield f"| {cls.exit_status} | {name} | {marked_up(first)}{retryable} |"
+    yield "\n### Codes\n"
+    yield "Each with the words of one of the places that raise it; … stands for what only the case"
+    yield "can tell.\n"
+    yield "| code | error | as in | what to do |\n|---|---|---|---|"
+    for code in codes():
+        cells = (f"`{code.code}`", code.error, _cell(code.message), _cell(code.hint))
+        yield f"| {' | '.join(cells)} |"
 
 
-def _codes() -> dict[str, set[str]]:
-    """Every ``code="…"`` that is given to an error class, by class."""
-    found: dict[str, set[str]] = {}
-    for folder in SOURCES:
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                    for word in node.keywords:
-                        if word.arg == "code":
-                            found.setdefault(node.func.id, set()).update(_texts(word.value))
-    return found
-
-
-def _texts(node: ast.expr) -> set[str]:
-    """The strings an expression may be; a part that is only known when it runs is a star."""
-    if isinstance(node, ast.JoinedStr):
-        parts = (each.value if isinstance(each, ast.Constant) else "*" for each in node.values)
-        return {"".join(map(str, parts))}
-    return {str(each.value) for each in ast.walk(node) if isinstance(each, ast.Constant)}
+def _cell(text: str) -> str:
+    """Text of a program in a cell of a table."""
+    return marked_up(text).replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

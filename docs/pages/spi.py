@@ -13,7 +13,7 @@ from ims_core.testing.contract import contract
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["spi"]
+__all__ = ["INTERFACES", "MODELS", "described", "loaded", "spi"]
 
 INTERFACES = ("UndoLog", "Progress", "ConsoleStream")
 MODELS = (
@@ -24,7 +24,7 @@ MODELS = (
 
 def spi() -> str:
     """The whole page."""
-    module = _loaded("ims_core.spi")
+    module = loaded("ims_core.spi")
     parts = [
         "# The SPI",
         "",
@@ -36,7 +36,7 @@ def spi() -> str:
         "",
         "## Provider",
         "",
-        *_class(module, "Provider"),
+        *described(module, "Provider"),
         "## Optional features",
         "",
         "A provider has a feature exactly when it implements its protocol.",
@@ -47,16 +47,17 @@ def spi() -> str:
         "",
     ]
     for name in (*(protocol.__name__ for protocol in OPTIONAL.values()), *INTERFACES):
-        parts += [f"## {name}", "", *_class(module, name)]
-    models = _loaded("ims_core.models")
+        parts += [f"## {name}", "", *described(module, name)]
+    models = loaded("ims_core.models")
     parts += ["## What is handed over", "", "Frozen dataclasses of `ims_core.models`.", ""]
     for name in MODELS:
-        parts += [f"### {name}", "", *_described(models, name)]
+        parts += [f"### {name}", "", *_sections(models[name])]
     parts += ["Errors are those of the [reference](reference.md#errors).", ""]
     return "\n".join(parts)
 
 
-def _loaded(name: str) -> griffe.Module:
+def loaded(name: str) -> griffe.Module:
+    """A module, read but not imported."""
     return cast(
         "griffe.Module",
         griffe.load(name, search_paths=[str(ROOT)], docstring_parser="google"),
@@ -78,24 +79,21 @@ def _feature(module: griffe.Module, word: str, name: str) -> str:
     return f"| `{word}` | [{name}](#{name.lower()}) | {methods} | {_first(cls)} |"
 
 
-def _class(module: griffe.Module, name: str) -> Iterator[str]:
+def described(module: griffe.Module, name: str) -> Iterator[str]:
     """A class with its methods; those that Python calls by itself are left out."""
-    yield from _described(module, name)
+    yield from _sections(module[name])
     for member in module[name].members.values():
-        if member.name.startswith("__") and member.name != "__call__":
+        if member.name.startswith("_") and member.name != "__call__":
             continue
         if member.is_function:
             yield f"### {name}.{member.name}\n"
-            yield f"```python\n{member.signature()}\n```\n"
+            kind = "@classmethod\n" if "classmethod" in member.labels else ""
+            yield f"```python\n{kind}{member.signature()}\n```\n"
             yield from _sections(member)
         elif "property" in member.labels:
             yield f"### {name}.{member.name}\n"
             yield f"A property, `{member.annotation}`.\n"
             yield from _sections(member)
-
-
-def _described(module: griffe.Module, name: str) -> Iterator[str]:
-    yield from _sections(module[name])
 
 
 def _sections(member: griffe.Object) -> Iterator[str]:

@@ -39,6 +39,7 @@ class Event:
     """One step of progress.
 
     Attributes:
+        phase: Of the operation.
         percent: Of this phase, 0 to 100; None when it cannot be known.
         message: One line for a person.
         warning: Whether the person should read it even if they read no progress.

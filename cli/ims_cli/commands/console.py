@@ -21,7 +21,14 @@ _STDOUT = 1
 @click.command("console-vm")
 @click.argument("name")
 @click.option("--log", is_flag=True, help="Print what the guest printed last, and end.")
-@click.option("--lines", type=click.IntRange(min=1), default=40, show_default=True, metavar="N")
+@click.option(
+    "--lines",
+    type=click.IntRange(min=1),
+    default=40,
+    show_default=True,
+    metavar="N",
+    help="With --log: this many of the last lines.",
+)
 @timeout_option(10, "Without a terminal: end this long after the end of stdin at the latest.")
 @pool_options
 def console_vm(

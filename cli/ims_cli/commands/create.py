@@ -20,7 +20,7 @@ __all__ = ["create_vm"]
 @click.argument("name", default="")
 @click.option("--template", default="", metavar="NAME", help="The pool's default if absent.")
 @click.option("--memory", default="", metavar="SIZE", help="As 512M or 2G.")
-@click.option("--vcpus", type=int, default=1, show_default=True, metavar="N")
+@click.option("--vcpus", type=int, default=1, show_default=True, metavar="N", help="Virtual CPUs.")
 @click.option("--disk", default="", metavar="SIZE", help="As 10G; the template's size if absent.")
 @card_options
 @context_options
