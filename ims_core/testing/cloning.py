@@ -32,7 +32,11 @@ MOST_ANNOUNCEMENTS = 100
 
 
 def test_a_clone_has_its_own_name_uuid_mark_and_cards(ims_target: Target, ims_bench: Bench) -> None:
-    """23. clone is a create: the VM is defined, not running, with the mark it was given."""
+    """23. clone is a create: the VM is defined, not running, with the mark it was given.
+
+    Mend: in `clone`, take only the root disk from the source and all else from `spec`, `delivery`
+    and `mark`, as `create` does. Do not start the clone, and only read the source.
+    """
     declared(ims_target, Clone)
     source = ims_bench.created()
     seen = ims_bench.look(source.uuid, evidence=True)
@@ -47,7 +51,11 @@ def test_a_clone_has_its_own_name_uuid_mark_and_cards(ims_target: Target, ims_be
 def test_a_clone_and_its_source_are_deleted_independently(
     ims_target: Target, ims_bench: Bench
 ) -> None:
-    """23. Afterwards neither depends on the other, and nothing is left of either."""
+    """23. Afterwards neither depends on the other, and nothing is left of either.
+
+    Mend: in `clone`, copy the disk in full, without a backing file or a snapshot that both need,
+    and give all parts of the clone names of its own.
+    """
     declared(ims_target, Clone)
     for first_goes in ("source", "clone"):
         before = everything(ims_target)
@@ -64,7 +72,11 @@ def test_a_clone_and_its_source_are_deleted_independently(
 
 
 def test_a_clone_reads_its_own_delivery(ims_target: Target, ims_bench: Bench) -> None:
-    """23. The root disk is a copy as it is, and yet 10. the delivery is the clone's own."""
+    """23. The root disk is a copy as it is, and yet 10. the delivery is the clone's own.
+
+    Mend: in `clone`, put `delivery` in place as `create` does, and give the clone no medium and no
+    values of the source.
+    """
     declared(ims_target, Clone)
     source = ims_bench.started()
     ims_bench.answered(source, source.delivery.nonce)
@@ -77,7 +89,11 @@ def test_a_clone_reads_its_own_delivery(ims_target: Target, ims_bench: Bench) ->
 
 
 def test_a_running_vm_is_not_cloned(ims_target: Target, ims_bench: Bench) -> None:
-    """23. The source must be off: else ConflictError, and nothing is made."""
+    """23. The source must be off: else ConflictError, and nothing is made.
+
+    Mend: in `clone`, look at the source's state before you make anything, and if it runs, raise
+    `ConflictError` with the code `vm-running`.
+    """
     declared(ims_target, Clone)
     source = ims_bench.started()
     _refused(ims_target, ims_bench, source.uuid, "vm-running")
@@ -85,7 +101,11 @@ def test_a_running_vm_is_not_cloned(ims_target: Target, ims_bench: Bench) -> Non
 
 
 def test_a_suspended_vm_is_not_cloned(ims_target: Target, ims_bench: Bench) -> None:
-    """23. The source must be off: a suspended one is ConflictError too, and stays suspended."""
+    """23. The source must be off: a suspended one is ConflictError too, and stays suspended.
+
+    Mend: in `clone`, look for saved memory of the source before you make anything, and if there is
+    some, raise `ConflictError` with the code `vm-suspended`.
+    """
     declared(ims_target, Clone)
     suspending = declared(ims_target, Suspend)
     source = ims_bench.settled()
@@ -95,7 +115,11 @@ def test_a_suspended_vm_is_not_cloned(ims_target: Target, ims_bench: Bench) -> N
 
 
 def test_a_clone_is_refused_a_name_that_is_taken(ims_target: Target, ims_bench: Bench) -> None:
-    """8. A name that is taken is refused, and the namesake left as it was."""
+    """8. A name that is taken is refused, and the namesake left as it was.
+
+    Mend: in `clone`, check the name by the same code as `create`, and raise `ConflictError` with
+    the code `vm-exists`. Let `discard` go by the operation id.
+    """
     provider = declared(ims_target, Clone)
     source = ims_bench.created()
     clone = ims_bench.order(ims_bench.spec(name="ims-kit-clone"))
@@ -109,7 +133,11 @@ def test_a_clone_is_refused_a_name_that_is_taken(ims_target: Target, ims_bench: 
 
 
 def test_a_clone_of_a_vm_that_is_not_there_is_refused(ims_target: Target, ims_bench: Bench) -> None:
-    """17. Where a VM must exist and does not, NotFoundError is raised."""
+    """17. Where a VM must exist and does not, NotFoundError is raised.
+
+    Mend: in `clone`, look the source up by its UUID first, and raise `NotFoundError` if it is not
+    there.
+    """
     provider = declared(ims_target, Clone)
     clone = ims_bench.order()
     with pytest.raises(NotFoundError):
@@ -120,7 +148,11 @@ def test_a_clone_of_a_vm_that_is_not_there_is_refused(ims_target: Target, ims_be
 def test_a_crash_at_any_announcement_of_a_clone_leaves_nothing(
     ims_target: Target, ims_bench: Bench, recorded: bool
 ) -> None:
-    """7. If it raises, what it had made may remain: the service discards what was announced."""
+    """7. If it raises, what it had made may remain: the service discards what was announced.
+
+    Mend: in `clone`, announce each thing before you make it, as `create` does. Leave nothing at the
+    source, no lock and no temporary snapshot, that is not announced as well.
+    """
     provider = declared(ims_target, Clone)
     source = ims_bench.created()
     seen, before = ims_bench.look(source.uuid), everything(ims_target)

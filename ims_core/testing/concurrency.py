@@ -34,7 +34,12 @@ AS_LONG_AS_A_CREATE = 5.0
 
 
 def test_many_vms_are_made_at_the_same_time(ims_target: Target, ims_bench: Bench) -> None:
-    """2. Any method may be called from any thread, for different VMs at the same time."""
+    """2. Any method may be called from any thread, for different VMs at the same time.
+
+    Mend: keep what a call needs in local variables. Guard what calls share, such as a connection or
+    a cache, by a lock, or give each thread its own. Put the operation id into the names of
+    temporary files.
+    """
     orders = [ims_bench.order() for _ in range(AT_ONCE)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(ims_bench.make, orders))
@@ -45,7 +50,12 @@ def test_many_vms_are_made_at_the_same_time(ims_target: Target, ims_bench: Bench
 
 
 def test_a_name_that_is_taken_meanwhile_is_refused(ims_target: Target, ims_bench: Bench) -> None:
-    """8. create refuses a name that is taken, however late: of two, exactly one gets it."""
+    """8. create refuses a name that is taken, however late: of two, exactly one gets it.
+
+    Mend: in `create`, take the name in one step: by a request that the hypervisor refuses for a
+    name that is taken, or by looking and defining under one lock. Raise `ConflictError`
+    (`vm-exists`) for the other call, and leave the first one's parts alone.
+    """
     for announcement in range(MOST_ANNOUNCEMENTS):
         first = ims_bench.order()
         second = ims_bench.order(ims_bench.spec(name=first.name))
@@ -71,7 +81,12 @@ def test_a_name_that_is_taken_meanwhile_is_refused(ims_target: Target, ims_bench
 
 
 def test_looking_meanwhile_shows_every_vm_whole(ims_target: Target, ims_bench: Bench) -> None:
-    """2. Calls for different VMs may run at the same time: looking is never spoilt by making."""
+    """2. Calls for different VMs may run at the same time: looking is never spoilt by making.
+
+    Mend: in `inspect`, expect that VMs come and go between the list and the reading of each: leave
+    out one that has gone, and go on with the others. Make and remove VMs without rewriting what
+    others share.
+    """
     steady, provider = ims_bench.created(), ims_target.provider
     seen = ims_bench.look(steady.uuid)
     orders = [ims_bench.order() for _ in range(2)]
@@ -89,7 +104,12 @@ def test_looking_meanwhile_shows_every_vm_whole(ims_target: Target, ims_bench: B
 
 
 def test_a_forced_stop_ends_one_that_waits(ims_target: Target, ims_bench: Bench) -> None:
-    """2. A forced stop may come at any time, 11. and one that waited sees that the VM is off."""
+    """2. A forced stop may come at any time, 11. and one that waited sees that the VM is off.
+
+    Mend: in `stop` without `force`, hold no lock while you wait, look at the state at least every
+    second, and return as soon as the VM is off. In `stop` with `force`, do not wait for other
+    calls.
+    """
     order, provider = ims_bench.started(), ims_target.provider
     with ThreadPoolExecutor(1) as background:
         waiting = background.submit(provider.stop, order.uuid, force=False, timeout=LONG)

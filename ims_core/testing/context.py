@@ -33,7 +33,12 @@ _CARRIERS = pytest.mark.parametrize("carrier", list(Carrier), ids=str)
 def test_a_delivery_by_each_carrier_is_read(
     ims_target: Target, ims_bench: Bench, carrier: Carrier
 ) -> None:
-    """10. start puts the delivery in place, by whichever carrier the provider declares."""
+    """10. start puts the delivery in place, by whichever carrier the provider declares.
+
+    Mend: in `create` and `start`, put the delivery in place in the way of `delivery.carrier`, whole
+    and under the labels or keys that it names. Leave a carrier that guests cannot read here out of
+    `features.carriers`.
+    """
     _needs(ims_target, carrier)
     order = ims_bench.started(carrier=carrier)
     receipt = ims_bench.answered(order, order.delivery.nonce).receipt
@@ -45,7 +50,11 @@ def test_a_delivery_by_each_carrier_is_read(
 def test_a_running_vm_is_told_again_and_answers(
     ims_target: Target, ims_bench: Bench, carrier: Carrier
 ) -> None:
-    """20. update_context puts a delivery in place of the running VM's; the VM keeps running."""
+    """20. update_context puts a delivery in place of the running VM's; the VM keeps running.
+
+    Mend: in `update_context`, make the new delivery beside the old one, show it to the guest, write
+    its `digest` and `nonce` into the mark, and then remove the old one. Do not restart the guest.
+    """
     provider = _live(ims_target, carrier)
     order = ims_bench.started(carrier=carrier)
     ims_bench.answered(order, order.delivery.nonce)
@@ -62,7 +71,11 @@ def test_a_running_vm_is_told_again_and_answers(
 
 
 def test_telling_the_same_again_comes_to_the_same_end(ims_target: Target, ims_bench: Bench) -> None:
-    """20. update_context, repeated after a failure, comes to the same end."""
+    """20. update_context, repeated after a failure, comes to the same end.
+
+    Mend: in `update_context`, look at what an earlier call has done already (the nonce in the mark,
+    a medium that is there), do the rest, and return without an error if there is none.
+    """
     provider = _live(ims_target)
     order = ims_bench.started(carrier=_first_live(ims_target))
     second = ims_bench.delivery(order.spec, _first_live(ims_target), changed="yes")
@@ -75,7 +88,11 @@ def test_telling_the_same_again_comes_to_the_same_end(ims_target: Target, ims_be
 
 
 def test_what_was_told_again_stays_for_the_next_start(ims_target: Target, ims_bench: Bench) -> None:
-    """13. The delivery stays with the VM, also one that came while it ran."""
+    """13. The delivery stays with the VM, also one that came while it ran.
+
+    Mend: in `update_context`, change not only what the running guest sees, but also what the VM
+    will start with: its stored definition, or its stored values.
+    """
     provider = _live(ims_target)
     order = ims_bench.started(carrier=_first_live(ims_target))
     second = ims_bench.delivery(order.spec, _first_live(ims_target), changed="yes")
@@ -88,7 +105,11 @@ def test_what_was_told_again_stays_for_the_next_start(ims_target: Target, ims_be
 
 
 def test_a_vm_that_is_off_is_not_told_again(ims_target: Target, ims_bench: Bench) -> None:
-    """20. update_context is for a running VM; on one that is off it raises ConflictError."""
+    """20. update_context is for a running VM; on one that is off it raises ConflictError.
+
+    Mend: in `update_context`, look at the VM's state first, and if it is off, raise `ConflictError`
+    (`vm-not-running`) before you change its delivery or its mark.
+    """
     provider = _live(ims_target)
     order = ims_bench.created(carrier=_first_live(ims_target))
     with pytest.raises(ConflictError):
@@ -100,7 +121,11 @@ def test_a_vm_that_is_off_is_not_told_again(ims_target: Target, ims_bench: Bench
 def test_only_live_carriers_tell_again(
     ims_target: Target, ims_bench: Bench, carrier: Carrier
 ) -> None:
-    """20. A carrier whose limits do not say live is refused, and the VM keeps what it has."""
+    """20. A carrier whose limits do not say live is refused, and the VM keeps what it has.
+
+    Mend: in `update_context`, look at the delivery's carrier first, and if its limits do not say
+    `live`, raise `UnsupportedError` (`carrier-impossible`) before you change anything.
+    """
     _needs(ims_target, carrier)
     provider = declared(ims_target, LiveContext)
     if ims_target.provider.features.carriers[carrier].live:

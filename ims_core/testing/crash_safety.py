@@ -48,7 +48,12 @@ class WatchingUndo(Undo):
 
 
 def test_everything_is_announced_before_it_is_made(ims_target: Target, ims_bench: Bench) -> None:
-    """6. Before anything is made, it is announced to the undo log."""
+    """6. Before anything is made, it is announced to the undo log.
+
+    Mend: in `create`, call `undo.announce(kind, name)` right before the request that makes the
+    thing, also for what the hypervisor makes along with it. Let `discard` know every kind and name
+    that you announce.
+    """
     order = ims_bench.order()
     watching = WatchingUndo(order.mark.operation, provider=ims_target.provider)
     order.undo = watching
@@ -62,7 +67,11 @@ def test_everything_is_announced_before_it_is_made(ims_target: Target, ims_bench
 
 
 def test_names_contain_the_operation_id(ims_bench: Bench) -> None:
-    """6. It is announced under a name that contains the operation id, but for the VM itself."""
+    """6. It is announced under a name that contains the operation id, but for the VM itself.
+
+    Mend: put `undo.operation` into the name of each disk, medium and reservation before you
+    announce it. Announce the VM itself by its name or its UUID.
+    """
     order = ims_bench.created()
     for resource in order.undo.announced:
         assert resource.operation == order.mark.operation
@@ -73,7 +82,12 @@ def test_names_contain_the_operation_id(ims_bench: Bench) -> None:
 def test_a_crash_at_any_announcement_leaves_nothing(
     ims_target: Target, ims_bench: Bench, recorded: bool
 ) -> None:
-    """7. If create raises, what it had made may remain: the service discards what was announced."""
+    """7. If create raises, what it had made may remain: the service discards what was announced.
+
+    Mend: in `create`, announce each thing before you make it. In `discard`, find it by its kind and
+    name alone, remember nothing in the instance, and accept a thing that was never made, or only
+    half.
+    """
     before = everything(ims_target)
     for going_well in range(MOST_ANNOUNCEMENTS):
         order = ims_bench.order()
@@ -92,7 +106,12 @@ def test_a_crash_at_any_announcement_leaves_nothing(
 
 
 def test_discarding_what_was_announced_leaves_nothing(ims_target: Target, ims_bench: Bench) -> None:
-    """9. discard removes one announced resource: together, everything that create made."""
+    """9. discard removes one announced resource: together, everything that create made.
+
+    Mend: in `discard`, remove the one resource, whether the other parts of the VM are still there
+    or not, and return `REMOVED` if it was there, else `ABSENT`. In `create`, announce whatever is
+    still left.
+    """
     before = everything(ims_target)
     order = ims_bench.created()
     found = [ims_target.provider.discard(each) for each in reversed(order.undo.announced)]
@@ -104,7 +123,11 @@ def test_discarding_what_was_announced_leaves_nothing(ims_target: Target, ims_be
 
 
 def test_discard_is_idempotent(ims_target: Target, ims_bench: Bench) -> None:
-    """9. discard is idempotent, and says by its result what it found."""
+    """9. discard is idempotent, and says by its result what it found.
+
+    Mend: in `discard`, look for the resource first and return `Discarded.ABSENT` if it is not
+    there. Do not pass the hypervisor's "not found" on as an error.
+    """
     order = ims_bench.created()
     announced = list(reversed(order.undo.announced))
     ims_bench.roll_back(order.undo)
@@ -113,7 +136,12 @@ def test_discard_is_idempotent(ims_target: Target, ims_bench: Bench) -> None:
 
 
 def test_discard_leaves_a_namesake_untouched(ims_target: Target, ims_bench: Bench) -> None:
-    """9. discard removes what carries that operation's id, and leaves a namesake untouched."""
+    """9. discard removes what carries that operation's id, and leaves a namesake untouched.
+
+    Mend: in `discard`, compare `resource.operation` with the id in the thing's name, or with
+    `mark.operation` if it is a VM. If they differ, or it is empty, remove nothing and return
+    `Discarded.NOT_OURS`.
+    """
     order = ims_bench.created()
     before, listing = ims_bench.look(order.uuid), everything(ims_target)
     for resource in order.undo.announced:
@@ -127,7 +155,11 @@ def test_discard_leaves_a_namesake_untouched(ims_target: Target, ims_bench: Benc
 def test_discard_leaves_another_operations_name_untouched(
     ims_target: Target, ims_bench: Bench
 ) -> None:
-    """9. discard removes what carries that operation's id: a name that only looks like it stays."""
+    """9. discard removes what carries that operation's id: a name that only looks like it stays.
+
+    Mend: in `discard`, look for exactly `resource.name`, not for a part of it or for the VM's name
+    in it, and return `Discarded.ABSENT` if there is nothing of that name.
+    """
     order = ims_bench.created()
     before, listing = ims_bench.look(order.uuid), everything(ims_target)
     for resource in order.undo.announced:

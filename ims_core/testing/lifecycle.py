@@ -34,7 +34,11 @@ __all__ = [
 
 
 def test_prepare_makes_nothing_and_completes(ims_target: Target, ims_bench: Bench) -> None:
-    """4. prepare makes nothing, and returns the spec completed."""
+    """4. prepare makes nothing, and returns the spec completed.
+
+    Mend: in `prepare`, only read. Fill in the `network` of each card, leave MACs and all other
+    fields as they came, and return the result of `dataclasses.replace(spec, interfaces=…)`.
+    """
     before = everything(ims_target)
     spec = ims_bench.spec()
     ready = ims_target.provider.prepare(spec)
@@ -46,7 +50,11 @@ def test_prepare_makes_nothing_and_completes(ims_target: Target, ims_bench: Benc
 
 
 def test_plan_makes_nothing(ims_target: Target, ims_bench: Bench) -> None:
-    """4. plan makes nothing, and is the artefact that create would submit."""
+    """4. plan makes nothing, and is the artefact that create would submit.
+
+    Mend: in `plan`, build the text by the same code that `create` uses, with the VM's name in it,
+    and send nothing to the hypervisor.
+    """
     before = everything(ims_target)
     order = ims_bench.order()
     plan = ims_target.provider.plan(order.spec, order.delivery, order.mark)
@@ -56,7 +64,12 @@ def test_plan_makes_nothing(ims_target: Target, ims_bench: Bench) -> None:
 
 @pytest.mark.parametrize("starts", [False, True])
 def test_create_leaves_the_vm_defined_with_its_mark(ims_bench: Bench, starts: bool) -> None:
-    """5. create leaves the VM defined and not running, with the mark it was given."""
+    """5. create leaves the VM defined and not running, with the mark it was given.
+
+    Mend: in `create`, give the VM the name, memory (in bytes) and CPUs of the spec and the whole
+    mark, and do not start it. In `inspect`, answer `State.DEFINED` until the first start, whatever
+    nonce the mark has.
+    """
     order = ims_bench.created(starts=starts)
     vm = ims_bench.look(order.uuid)
     assert vm.name == order.name
@@ -68,14 +81,23 @@ def test_create_leaves_the_vm_defined_with_its_mark(ims_bench: Bench, starts: bo
 
 
 def test_the_uuid_is_ours(ims_bench: Bench) -> None:
-    """17. A VM is named by its UUID (ours) in every call."""
+    """17. A VM is named by its UUID (ours) in every call.
+
+    Mend: in `create`, give the VM `spec.uuid`; where the hypervisor chooses UUIDs, keep ours in the
+    mark. Let `inspect` find the VM by this UUID and by its name, and answer with this UUID.
+    """
     order = ims_bench.created()
     assert ims_bench.look(order.uuid).uuid == order.uuid
     assert ims_bench.look(order.name).uuid == order.uuid
 
 
 def test_a_mark_is_replaced_whole(ims_target: Target, ims_bench: Bench) -> None:
-    """5. The VM has the mark it was given; write_mark replaces it, every field of it."""
+    """5. The VM has the mark it was given; write_mark replaces it, every field of it.
+
+    Mend: in `write_mark`, write all fields of the mark at once, and escape or encode them so that
+    quotes, brackets and letters beyond ASCII come back. In `inspect`, undo exactly that, for
+    example by JSON and `Mark.from_dict`.
+    """
     order = ims_bench.created()
     mark = Mark(
         store='another store: "quotes", <brackets> & ünïcode',
@@ -93,7 +115,11 @@ def test_a_mark_is_replaced_whole(ims_target: Target, ims_bench: Bench) -> None:
 
 
 def test_prepare_refuses_a_name_that_is_taken(ims_target: Target, ims_bench: Bench) -> None:
-    """8. A name that is taken is refused with vm-exists, before anything is made."""
+    """8. A name that is taken is refused with vm-exists, before anything is made.
+
+    Mend: in `prepare`, look for a VM called `spec.name`, and if there is one, raise `ConflictError`
+    with the code `vm-exists`.
+    """
     order = ims_bench.created()
     with pytest.raises(ConflictError) as caught:
         ims_target.provider.prepare(ims_bench.spec(name=order.name))
@@ -101,7 +127,12 @@ def test_prepare_refuses_a_name_that_is_taken(ims_target: Target, ims_bench: Ben
 
 
 def test_a_namesake_is_refused_and_untouched(ims_target: Target, ims_bench: Bench) -> None:
-    """8. create refuses a name that is taken, and leaves the namesake as it was."""
+    """8. create refuses a name that is taken, and leaves the namesake as it was.
+
+    Mend: in `create`, look for the name once more before you make anything, and raise
+    `ConflictError` (`vm-exists`). Turn the hypervisor's own refusal into the same error. In
+    `discard`, go by the operation id, never by the VM's name alone.
+    """
     late = ims_bench.order()  # prepared while the name was still free
     first = ims_bench.created(ims_bench.spec(name=late.name))
     before, listing = ims_bench.look(first.uuid), everything(ims_target)
@@ -114,7 +145,12 @@ def test_a_namesake_is_refused_and_untouched(ims_target: Target, ims_bench: Benc
 
 
 def test_a_foreign_namesake_is_refused_and_untouched(ims_target: Target, ims_bench: Bench) -> None:
-    """8. create leaves the namesake as it was, also one that somebody else made."""
+    """8. create leaves the namesake as it was, also one that somebody else made.
+
+    Mend: in `prepare` and `create`, compare the name with those of all VMs of the hypervisor, with
+    our mark or without, and raise `ConflictError` (`vm-exists`). In `discard`, leave a VM without
+    our mark alone.
+    """
     name = ims_bench.foreign()
     before, listing = ims_bench.look(name), everything(ims_target)
     with pytest.raises(ConflictError) as caught:
@@ -133,7 +169,12 @@ def test_a_foreign_namesake_is_refused_and_untouched(ims_target: Target, ims_ben
 def test_a_vm_that_was_adopted_is_seen_as_ours_and_deleted(
     ims_target: Target, ims_bench: Bench
 ) -> None:
-    """12. A mark without an operation is that of a VM that was adopted."""
+    """12. A mark without an operation is that of a VM that was adopted.
+
+    Mend: let `write_mark` work on a VM that has no mark yet, and accept an empty `operation` when
+    `inspect` reads it. In `delete`, remove the definition and the mark of such a VM, and leave its
+    disks.
+    """
     before = everything(ims_target)
     vm = ims_bench.look(ims_bench.foreign())
     mark = Mark(ims_target.store_id, "", vm.uuid, complete=True)
@@ -148,7 +189,11 @@ def test_a_vm_that_was_adopted_is_seen_as_ours_and_deleted(
 
 
 def test_delete_is_idempotent(ims_target: Target, ims_bench: Bench) -> None:
-    """12. delete succeeds when it is already gone."""
+    """12. delete succeeds when it is already gone.
+
+    Mend: in `delete`, look for each part before you remove it, treat "not found" as done, and
+    return when there is no such VM.
+    """
     order = ims_bench.created()
     ims_target.provider.delete(order.uuid)
     assert not ims_bench.is_there(order.uuid)
@@ -157,7 +202,12 @@ def test_delete_is_idempotent(ims_target: Target, ims_bench: Bench) -> None:
 
 
 def test_delete_removes_a_running_vm(ims_target: Target, ims_bench: Bench) -> None:
-    """12. delete removes a VM that is off or on, with everything that was made for it."""
+    """12. delete removes a VM that is off or on, with everything that was made for it.
+
+    Mend: in `delete`, take the power away if the VM is on, then remove its disks, its delivery and
+    its reservations, and last its definition with the mark. Look at the list of what is left for
+    the part that was forgotten.
+    """
     before = everything(ims_target)
     order = ims_bench.started()
     ims_target.provider.delete(order.uuid)
@@ -166,7 +216,11 @@ def test_delete_removes_a_running_vm(ims_target: Target, ims_bench: Bench) -> No
 
 
 def test_delete_leaves_other_vms_alone(ims_target: Target, ims_bench: Bench) -> None:
-    """12. delete removes a VM with what was made for it, and nothing of another one."""
+    """12. delete removes a VM with what was made for it, and nothing of another one.
+
+    Mend: in `delete`, find the VM's parts by their whole names, or by the operation id in its mark;
+    never by the beginning of a name.
+    """
     kept = ims_bench.created()
     before, listing = ims_bench.look(kept.uuid), everything(ims_target)
     # A name that begins with the other's: nothing may be found by its beginning.
@@ -179,7 +233,11 @@ def test_delete_leaves_other_vms_alone(ims_target: Target, ims_bench: Bench) -> 
 def test_nothing_is_printed_in_a_whole_life(
     ims_target: Target, ims_bench: Bench, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """18. A provider never prints, neither by itself nor by a library."""
+    """18. A provider never prints, neither by itself nor by a library.
+
+    Mend: remove each `print`, capture what child processes write to stdout and stderr, and turn off
+    what the hypervisor's library prints, for example by an error handler of your own.
+    """
     capfd.readouterr()
     provider = ims_target.provider
     order = ims_bench.created()

@@ -24,7 +24,11 @@ BUSIEST = 16
 
 
 def test_metrics_are_of_running_vms_only(ims_target: Target, ims_bench: Bench) -> None:
-    """14. metrics takes any number of VMs, by name or UUID; those that are off have none."""
+    """14. metrics takes any number of VMs, by name or UUID; those that are off have none.
+
+    Mend: in `metrics`, leave out the VMs that do not run, and compare the entries of `vms` with
+    both names and UUIDs.
+    """
     off, running = ims_bench.created(), ims_bench.started()
     asked = [off.uuid, running.name]
     assert [each.uuid for each in ims_target.provider.metrics(asked)] == [running.uuid]
@@ -34,7 +38,11 @@ def test_metrics_are_of_running_vms_only(ims_target: Target, ims_bench: Bench) -
 
 
 def test_numbers_are_none_or_plausible(ims_target: Target, ims_bench: Bench) -> None:
-    """15. A number the hypervisor cannot give is None."""
+    """15. A number the hypervisor cannot give is None.
+
+    Mend: in `metrics`, convert what the hypervisor says: `timestamp` and `cpu_seconds` to seconds,
+    memory, disk and network to bytes. Give None for a number that it does not know, not 0 or -1.
+    """
     began = time.monotonic()
     order = ims_bench.started()
     (found,) = ims_target.provider.metrics([order.uuid])
@@ -54,7 +62,12 @@ def test_numbers_are_none_or_plausible(ims_target: Target, ims_bench: Bench) -> 
 
 
 def test_counters_never_run_backwards(ims_target: Target, ims_bench: Bench) -> None:
-    """15. Numbers are never guessed: a counter read later is not smaller."""
+    """15. Numbers are never guessed: a counter read later is not smaller.
+
+    Mend: in `metrics`, return the hypervisor's totals since the VM's start, not rates or
+    differences, and take `timestamp` from the same clock each time. A counter that was a number
+    must not become None.
+    """
     order = ims_bench.started()
     (first,) = ims_target.provider.metrics([order.uuid])
     (second,) = ims_target.provider.metrics([order.uuid])

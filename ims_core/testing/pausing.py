@@ -30,14 +30,21 @@ __all__ = [
 
 
 def test_what_can_be_paused_can_go_on(ims_target: Target) -> None:
-    """24. What can be paused implements Suspend too, whose resume lets it go on."""
+    """24. What can be paused implements Suspend too, whose resume lets it go on.
+
+    Mend: implement `suspend` and `resume` as well, or leave `pause` out.
+    """
     assert isinstance(declared(ims_target, Pause), Suspend)
 
 
 def test_a_paused_vm_is_seen_as_such_and_keeps_its_mark(
     ims_target: Target, ims_bench: Bench
 ) -> None:
-    """24. pause holds the CPUs of a running VM, whose memory stays where it is (PAUSED)."""
+    """24. pause holds the CPUs of a running VM, whose memory stays where it is (PAUSED).
+
+    Mend: in `pause`, hold the CPUs, save nothing to disk and leave the mark. In `inspect`,
+    translate the hypervisor's word for this state to `State.PAUSED`.
+    """
     provider = declared(ims_target, Pause)
     order = ims_bench.started()
     before = everything(ims_target)
@@ -52,7 +59,11 @@ def test_a_paused_vm_is_seen_as_such_and_keeps_its_mark(
 
 
 def test_a_paused_vm_goes_on_with_what_it_had(ims_target: Target, ims_bench: Bench) -> None:
-    """24. resume lets it go on: told nothing new, and with no answer to give."""
+    """24. resume lets it go on: told nothing new, and with no answer to give.
+
+    Mend: in `resume`, look whether the VM is paused; then only let its CPUs run again, and change
+    neither its delivery nor its mark nor its receipt.
+    """
     provider = declared(ims_target, Pause)
     order = ims_bench.started()
     answer = ims_bench.answered(order, order.delivery.nonce).receipt if ims_target.boots else None
@@ -66,7 +77,10 @@ def test_a_paused_vm_goes_on_with_what_it_had(ims_target: Target, ims_bench: Ben
 
 
 def test_a_paused_vm_is_left_so(ims_target: Target, ims_bench: Bench) -> None:
-    """24. One that is paused already is left so."""
+    """24. One that is paused already is left so.
+
+    Mend: in `pause`, look at the state first, and return if the VM is paused.
+    """
     provider = declared(ims_target, Pause)
     order = ims_bench.started()
     for _ in range(2):
@@ -75,7 +89,11 @@ def test_a_paused_vm_is_left_so(ims_target: Target, ims_bench: Bench) -> None:
 
 
 def test_a_vm_that_is_off_is_not_paused(ims_target: Target, ims_bench: Bench) -> None:
-    """24. pause is for a running VM: one that is off is ConflictError."""
+    """24. pause is for a running VM: one that is off is ConflictError.
+
+    Mend: in `pause`, look at the state first, and if the VM is off, raise `ConflictError` with the
+    code `vm-not-running`.
+    """
     provider = declared(ims_target, Pause)
     order = ims_bench.created()
     with pytest.raises(ConflictError) as caught:
@@ -85,7 +103,11 @@ def test_a_vm_that_is_off_is_not_paused(ims_target: Target, ims_bench: Bench) ->
 
 
 def test_a_suspended_vm_is_not_paused(ims_target: Target, ims_bench: Bench) -> None:
-    """24. pause is for a running VM: one that is suspended is ConflictError."""
+    """24. pause is for a running VM: one that is suspended is ConflictError.
+
+    Mend: in `pause`, look for saved memory before you look whether the VM is off, and if there is
+    some, raise `ConflictError` with the code `vm-suspended`.
+    """
     provider = declared(ims_target, Pause)
     order = ims_bench.settled()
     if isinstance(ims_target.provider, Suspend):
@@ -97,7 +119,11 @@ def test_a_suspended_vm_is_not_paused(ims_target: Target, ims_bench: Bench) -> N
 
 
 def test_a_paused_vm_is_deleted(ims_target: Target, ims_bench: Bench) -> None:
-    """12. delete removes a VM that is off or on, a paused one among them."""
+    """12. delete removes a VM that is off or on, a paused one among them.
+
+    Mend: in `delete`, take the power away from a VM in every state that is not off, then remove its
+    parts.
+    """
     provider = declared(ims_target, Pause)
     before = everything(ims_target)
     order = ims_bench.started()
@@ -107,7 +133,11 @@ def test_a_paused_vm_is_deleted(ims_target: Target, ims_bench: Bench) -> None:
 
 
 def test_a_vm_that_is_not_there_is_not_paused(ims_target: Target) -> None:
-    """17. Where a VM must exist and does not, NotFoundError is raised."""
+    """17. Where a VM must exist and does not, NotFoundError is raised.
+
+    Mend: in `pause`, look the VM up by its UUID first, and raise `NotFoundError` if it is not
+    there.
+    """
     with pytest.raises(NotFoundError):
         declared(ims_target, Pause).pause(str(uuid4()))
 

@@ -43,7 +43,12 @@ POWER_OFF_SECONDS = 30.0
 
 
 def test_a_snapshot_is_listed_as_what_it_is(ims_target: Target, ims_bench: Bench) -> None:
-    """22. A snapshot of a VM that is off holds no memory, and leaves the VM as it was."""
+    """22. A snapshot of a VM that is off holds no memory, and leaves the VM as it was.
+
+    Mend: in `take_snapshot`, keep the name and `undo.operation` with the snapshot. In
+    `list_snapshots`, give these back, `taken` in seconds since 1970, `memory` False, and `current`
+    True for the one taken last. Leave the VM's mark and state.
+    """
     provider = declared(ims_target, Snapshots)
     order = ims_bench.created()
     seen = ims_bench.look(order.uuid, evidence=True)
@@ -59,7 +64,12 @@ def test_a_snapshot_is_listed_as_what_it_is(ims_target: Target, ims_bench: Bench
 def test_what_was_running_keeps_running_when_a_snapshot_is_taken(
     ims_target: Target, ims_bench: Bench
 ) -> None:
-    """22. A snapshot holds the memory of a VM that runs; its state is as it was afterwards."""
+    """22. A snapshot holds the memory of a VM that runs; its state is as it was afterwards.
+
+    Mend: in `take_snapshot`, save the memory of a VM that is running, paused or suspended, and
+    bring it back to the state that it had, without a new start. Leave its mark. In
+    `list_snapshots`, say `memory=True` for it.
+    """
     provider = declared(ims_target, Snapshots)
     order = ims_bench.settled()
     _take(provider, order.uuid, "running")
@@ -79,7 +89,12 @@ def test_what_was_running_keeps_running_when_a_snapshot_is_taken(
 def test_a_vm_that_is_off_goes_back_to_what_it_was_told_then(
     ims_target: Target, ims_bench: Bench
 ) -> None:
-    """22. Digest and nonce of the mark are those of that time, the rest is as it is now."""
+    """22. Digest and nonce of the mark are those of that time, the rest is as it is now.
+
+    Mend: in `take_snapshot`, keep the mark, and whether the VM had been started. In
+    `restore_snapshot`, read the present mark first, put the VM back, and write this mark with the
+    `digest` and `nonce` of the snapshot.
+    """
     provider = declared(ims_target, Snapshots)
     order = ims_bench.created(starts=True)
     then = order.mark
@@ -112,7 +127,11 @@ def test_a_vm_that_is_off_goes_back_to_what_it_was_told_then(
 def test_a_vm_that_was_put_back_starts_with_the_delivery_of_then(
     ims_target: Target, ims_bench: Bench
 ) -> None:
-    """22. The delivery is that of that time: a start that brings none has the guest read it."""
+    """22. The delivery is that of that time: a start that brings none has the guest read it.
+
+    Mend: in `take_snapshot`, keep a copy of the delivery, medium or values. In `restore_snapshot`,
+    put it back in place along with the disks.
+    """
     provider = declared(ims_target, Snapshots)
     order = ims_bench.created(starts=True)
     _take(provider, order.uuid, "first")
@@ -129,7 +148,11 @@ def test_a_vm_that_was_put_back_starts_with_the_delivery_of_then(
 
 
 def test_a_running_vm_is_not_put_back(ims_target: Target, ims_bench: Bench) -> None:
-    """22. restore_snapshot is for a VM that neither runs nor is paused; else ConflictError."""
+    """22. restore_snapshot is for a VM that neither runs nor is paused; else ConflictError.
+
+    Mend: in `restore_snapshot`, look at the VM's state first, and if it runs, raise `ConflictError`
+    with the code `vm-running` before you change anything.
+    """
     provider = declared(ims_target, Snapshots)
     order = ims_bench.started()
     ims_target.provider.stop(order.uuid, force=True, timeout=POWER_OFF_SECONDS)
@@ -140,7 +163,11 @@ def test_a_running_vm_is_not_put_back(ims_target: Target, ims_bench: Bench) -> N
 
 
 def test_a_paused_vm_is_not_put_back(ims_target: Target, ims_bench: Bench) -> None:
-    """22. restore_snapshot is not for a VM that is paused; it stays so."""
+    """22. restore_snapshot is not for a VM that is paused; it stays so.
+
+    Mend: in `restore_snapshot`, treat a paused VM like a running one: raise `ConflictError` with
+    the code `vm-running` before you change anything.
+    """
     provider = declared(ims_target, Snapshots)
     pausing = declared(ims_target, Pause)
     order = ims_bench.created(starts=True)
@@ -155,7 +182,12 @@ def test_a_paused_vm_is_not_put_back(ims_target: Target, ims_bench: Bench) -> No
 def test_a_snapshot_with_memory_comes_back_suspended_and_goes_on(
     ims_target: Target, ims_bench: Bench
 ) -> None:
-    """22. A snapshot with memory leaves the VM SUSPENDED, and resume goes on from there."""
+    """22. A snapshot with memory leaves the VM SUSPENDED, and resume goes on from there.
+
+    Mend: in `restore_snapshot`, put a copy of the snapshot's memory where `resume` looks for it,
+    leave the VM off as `SUSPENDED`, and put the receipt of that time back. The snapshot keeps its
+    own copy, so that it can be restored again.
+    """
     provider = declared(ims_target, Snapshots)
     suspending = declared(ims_target, Suspend)
     order = ims_bench.settled()
@@ -174,7 +206,11 @@ def test_a_snapshot_with_memory_comes_back_suspended_and_goes_on(
 
 
 def test_restoring_gives_saved_memory_up(ims_target: Target, ims_bench: Bench) -> None:
-    """22. What the VM is when it is restored, saved memory included, is given up."""
+    """22. What the VM is when it is restored, saved memory included, is given up.
+
+    Mend: in `restore_snapshot`, if the snapshot holds no memory, remove what `suspend` has saved of
+    the VM, so that it is `STOPPED` afterwards.
+    """
     provider = declared(ims_target, Snapshots)
     suspending = declared(ims_target, Suspend)
     order = ims_bench.settled()
@@ -191,7 +227,12 @@ def test_restoring_gives_saved_memory_up(ims_target: Target, ims_bench: Bench) -
 
 
 def test_a_snapshots_name_is_unique_for_its_vm(ims_target: Target, ims_bench: Bench) -> None:
-    """22. Names are unique for each VM: one that is taken is ConflictError, and stays."""
+    """22. Names are unique for each VM: one that is taken is ConflictError, and stays.
+
+    Mend: in `take_snapshot`, look for the name among the snapshots of this VM only, before you make
+    anything, and raise `ConflictError` with the code `snapshot-exists`. In `discard`, leave the
+    snapshot of another operation.
+    """
     provider = declared(ims_target, Snapshots)
     order, other = ims_bench.created(), ims_bench.created()
     _take(provider, order.uuid, "first")
@@ -209,7 +250,11 @@ def test_a_snapshots_name_is_unique_for_its_vm(ims_target: Target, ims_bench: Be
 def test_the_current_snapshot_is_the_one_that_was_taken_or_restored_last(
     ims_target: Target, ims_bench: Bench
 ) -> None:
-    """22. Looking: what the VM is now descends directly from one snapshot at most."""
+    """22. Looking: what the VM is now descends directly from one snapshot at most.
+
+    Mend: in `list_snapshots`, say `current=True` for the one that was taken or restored last, and
+    for no other. Let `delete_snapshot` of another one not change that.
+    """
     provider = declared(ims_target, Snapshots)
     order = ims_bench.created()
     for name in ("first", "second"):
@@ -222,7 +267,11 @@ def test_the_current_snapshot_is_the_one_that_was_taken_or_restored_last(
 
 
 def test_deleting_a_snapshot_leaves_the_vm_as_it_is(ims_target: Target, ims_bench: Bench) -> None:
-    """22. delete_snapshot changes nothing of the VM as it is now, nor of other snapshots."""
+    """22. delete_snapshot changes nothing of the VM as it is now, nor of other snapshots.
+
+    Mend: in `delete_snapshot`, remove this one and all that was kept for it. Where the disks of the
+    VM or of another snapshot build on its data, merge it into them first.
+    """
     provider = declared(ims_target, Snapshots)
     order = ims_bench.created()
     before = everything(ims_target)
@@ -243,7 +292,11 @@ def test_deleting_a_snapshot_leaves_the_vm_as_it_is(ims_target: Target, ims_benc
 
 
 def test_a_snapshot_that_is_not_there_is_not_found(ims_target: Target, ims_bench: Bench) -> None:
-    """22. A snapshot that is not there is NotFoundError."""
+    """22. A snapshot that is not there is NotFoundError.
+
+    Mend: in `restore_snapshot` and `delete_snapshot`, look for the name among the snapshots of this
+    VM only, and raise `NotFoundError` with the code `snapshot-not-found` if it is not there.
+    """
     provider = declared(ims_target, Snapshots)
     order, other = ims_bench.created(), ims_bench.created()
     _take(provider, other.uuid, "first")
@@ -254,7 +307,11 @@ def test_a_snapshot_that_is_not_there_is_not_found(ims_target: Target, ims_bench
 
 
 def test_a_vm_that_is_not_there_has_no_snapshots(ims_target: Target) -> None:
-    """17. Where a VM must exist and does not, NotFoundError is raised."""
+    """17. Where a VM must exist and does not, NotFoundError is raised.
+
+    Mend: in `list_snapshots`, `take_snapshot`, `restore_snapshot` and `delete_snapshot`, look the
+    VM up by its UUID first, and raise `NotFoundError` if it is not there.
+    """
     provider, nobody = declared(ims_target, Snapshots), str(uuid4())
     with pytest.raises(NotFoundError):
         provider.list_snapshots(nobody)
@@ -266,7 +323,11 @@ def test_a_vm_that_is_not_there_has_no_snapshots(ims_target: Target) -> None:
 
 
 def test_a_vm_is_deleted_with_its_snapshots(ims_target: Target, ims_bench: Bench) -> None:
-    """12. delete removes a VM with everything that was made for it, its snapshots among that."""
+    """12. delete removes a VM with everything that was made for it, its snapshots among that.
+
+    Mend: in `delete`, remove all snapshots of the VM, with the copies of its delivery and memory,
+    before its disks and its mark.
+    """
     provider = declared(ims_target, Snapshots)
     before = everything(ims_target)
     order = ims_bench.created()
@@ -282,7 +343,11 @@ def test_a_vm_is_deleted_with_its_snapshots(ims_target: Target, ims_bench: Bench
 def test_a_crash_at_the_announcement_of_a_snapshot_leaves_nothing(
     ims_target: Target, ims_bench: Bench, recorded: bool
 ) -> None:
-    """22. It is announced first: whoever discards what was announced leaves nothing of it."""
+    """22. It is announced first: whoever discards what was announced leaves nothing of it.
+
+    Mend: in `take_snapshot`, call `undo.announce` before the first request that makes or changes
+    anything. In `discard`, return `ABSENT` if there is no such snapshot.
+    """
     provider = declared(ims_target, Snapshots)
     order = ims_bench.created()
     seen, before = ims_bench.look(order.uuid, evidence=True), everything(ims_target)
@@ -298,7 +363,12 @@ def test_a_crash_at_the_announcement_of_a_snapshot_leaves_nothing(
 def test_a_snapshot_is_announced_and_discarded_by_its_own_operation_only(
     ims_target: Target, ims_bench: Bench
 ) -> None:
-    """9. discard removes only what carries that operation's id, and is idempotent."""
+    """9. discard removes only what carries that operation's id, and is idempotent.
+
+    Mend: in `take_snapshot`, announce once: the kind `snapshot` and the name `<UUID of the
+    VM>/<snapshot>/<operation id>`. Keep the operation id with the snapshot, and in `discard`,
+    return `NOT_OURS` if `resource.operation` is another, `ABSENT` if there is no snapshot.
+    """
     provider = declared(ims_target, Snapshots)
     order = ims_bench.created()
     seen, before = ims_bench.look(order.uuid, evidence=True), everything(ims_target)
