@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ims_core.errors import ConflictError, InvalidError
-from ims_core.testing.bench import everything
+from ims_core.testing.bench import changes, everything
 from ims_core.testing.needs import left_out
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ def test_a_static_address_is_completed_and_kept(ims_target: Target, ims_bench: B
     order = ims_bench.created(ims_bench.spec(interfaces=[_static(ims_target)]))
     (address,) = order.spec.interfaces[0].addresses
     bare, _, prefix = address.partition("/")
-    assert bare == ims_target.static_address
-    assert prefix.isdigit()
+    assert bare == ims_target.static_address, "prepare changed the address"
+    assert prefix.isdigit(), f"prepare returned {address} without a prefix length"
 
 
 def test_a_static_address_outside_its_network_is_refused(
@@ -67,7 +67,7 @@ def test_a_taken_address_is_refused(ims_target: Target, ims_bench: Bench) -> Non
     ims_bench.created(ims_bench.spec(interfaces=[card]))
     with pytest.raises(ConflictError) as caught:
         ims_target.provider.prepare(ims_bench.spec(interfaces=[card]))
-    assert caught.value.code == "address-taken"
+    assert caught.value.code == "address-taken", f"the error's code is {caught.value.code!r}"
 
 
 def test_set_addresses_checks_as_prepare_does(ims_target: Target, ims_bench: Bench) -> None:
@@ -83,12 +83,12 @@ def test_set_addresses_checks_as_prepare_does(ims_target: Target, ims_bench: Ben
     wanted = [replace(other.spec.interfaces[0], addresses=(ims_target.static_address,))]
     with pytest.raises(ConflictError) as caught:
         ims_target.provider.set_addresses(other.uuid, wanted)
-    assert caught.value.code == "address-taken"
+    assert caught.value.code == "address-taken", f"the error's code is {caught.value.code!r}"
     with pytest.raises(InvalidError):
         ims_target.provider.set_addresses(
             other.uuid, [replace(other.spec.interfaces[0], addresses=(OUTSIDE,))]
         )
-    assert everything(ims_target) == before
+    assert everything(ims_target) == before, changes(ims_target, before)
     own = ims_target.provider.set_addresses(holder.uuid, holder.spec.interfaces)
     assert tuple(own) == holder.spec.interfaces, "a VM's own address is not taken"
 

@@ -10,7 +10,7 @@ import pytest
 
 from ims_core.errors import InvalidError, NotFoundError, UnsupportedError
 from ims_core.models import Carrier
-from ims_core.testing.bench import everything
+from ims_core.testing.bench import changes, everything
 
 if TYPE_CHECKING:
     from ims_core.testing.bench import Bench
@@ -51,7 +51,7 @@ def test_an_unknown_network_is_refused(ims_target: Target, ims_bench: Bench) -> 
     cards = [replace(ims_target.interfaces[0], network="ims-kit-no-such-network")]
     with pytest.raises(NotFoundError, match="ims-kit-no-such-network") as caught:
         ims_target.provider.prepare(ims_bench.spec(interfaces=cards))
-    assert caught.value.code == "network-not-found"
+    assert caught.value.code == "network-not-found", f"the error's code is {caught.value.code!r}"
 
 
 def test_verbs_refuse_a_vm_that_does_not_exist(ims_target: Target, ims_bench: Bench) -> None:
@@ -83,7 +83,7 @@ def test_an_unknown_host_is_refused(ims_target: Target, ims_bench: Bench) -> Non
     spec = replace(ims_bench.spec(), host="ims-kit-no-such-host")
     with pytest.raises(NotFoundError, match="ims-kit-no-such-host") as caught:
         ims_target.provider.prepare(spec)
-    assert caught.value.code == "host-not-found"
+    assert caught.value.code == "host-not-found", f"the error's code is {caught.value.code!r}"
 
 
 def test_a_template_that_is_not_there_is_refused(ims_target: Target, ims_bench: Bench) -> None:
@@ -99,9 +99,9 @@ def test_a_template_that_is_not_there_is_refused(ims_target: Target, ims_bench: 
     order.spec = replace(order.spec, template=gone)
     with pytest.raises(NotFoundError) as caught:
         ims_bench.make(order)
-    assert caught.value.code == "template-not-found"
+    assert caught.value.code == "template-not-found", f"the error's code is {caught.value.code!r}"
     ims_bench.roll_back(order.undo)
-    assert everything(ims_target) == before
+    assert everything(ims_target) == before, changes(ims_target, before)
 
 
 def test_a_carrier_that_is_not_declared_is_refused(ims_target: Target, ims_bench: Bench) -> None:
@@ -116,9 +116,11 @@ def test_a_carrier_that_is_not_declared_is_refused(ims_target: Target, ims_bench
         order.delivery = replace(order.delivery, carrier=carrier)
         with pytest.raises(UnsupportedError) as caught:
             ims_bench.make(order)
-        assert caught.value.code == "carrier-impossible", carrier
+        assert caught.value.code == "carrier-impossible", (
+            f"carrier {carrier}: the error's code is {caught.value.code!r}"
+        )
         ims_bench.roll_back(order.undo)
-        assert everything(ims_target) == before, carrier
+        assert everything(ims_target) == before, f"carrier {carrier}: {changes(ims_target, before)}"
 
 
 @pytest.mark.parametrize("name", NAMES, ids=[f"{len(name)} characters" for name in NAMES])
@@ -133,7 +135,7 @@ def test_a_name_of_any_allowed_form_is_kept(
     """
     before = everything(ims_target)
     order = ims_bench.created(ims_bench.spec(name=name))
-    assert ims_bench.look(name).uuid == order.uuid
-    assert ims_bench.look(order.uuid).name == name
+    assert ims_bench.look(name).uuid == order.uuid, f"inspect([{name!r}]) answers with another VM"
+    assert ims_bench.look(order.uuid).name == name, "the VM got another name than was ordered"
     ims_target.provider.delete(order.uuid)
-    assert everything(ims_target) == before
+    assert everything(ims_target) == before, changes(ims_target, before)

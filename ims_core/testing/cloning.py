@@ -10,7 +10,7 @@ import pytest
 from ims_core.errors import ConflictError, NotFoundError
 from ims_core.models import State
 from ims_core.spi import Clone, Suspend
-from ims_core.testing.bench import Crash, CrashingUndo, everything
+from ims_core.testing.bench import Crash, CrashingUndo, changes, everything
 from ims_core.testing.needs import declared
 
 if TYPE_CHECKING:
@@ -42,9 +42,11 @@ def test_a_clone_has_its_own_name_uuid_mark_and_cards(ims_target: Target, ims_be
     seen = ims_bench.look(source.uuid, evidence=True)
     clone = _cloned(ims_target, ims_bench, source)
     vm = ims_bench.look(clone.uuid)
-    assert (vm.name, vm.state, vm.mark) == (clone.name, State.DEFINED, clone.mark)
-    assert not vm.problem
-    assert ims_bench.look(clone.name).uuid == clone.uuid
+    assert (vm.name, vm.state, vm.mark) == (clone.name, State.DEFINED, clone.mark), (
+        "the clone does not have its own name and mark, or is not shown as defined"
+    )
+    assert not vm.problem, "inspect sees a problem in the VM"
+    assert ims_bench.look(clone.name).uuid == clone.uuid, "inspect by name shows another UUID"
     assert ims_bench.look(source.uuid, evidence=True) == seen, "the source is not as it was"
 
 
@@ -63,12 +65,14 @@ def test_a_clone_and_its_source_are_deleted_independently(
         clone = _cloned(ims_target, ims_bench, source)
         goes, stays = (source, clone) if first_goes == "source" else (clone, source)
         ims_target.provider.delete(goes.uuid)
-        assert not ims_bench.look(stays.uuid).problem
+        assert not ims_bench.look(stays.uuid).problem, "inspect sees a problem in the VM"
         if ims_target.expect_start:
             ims_target.provider.start(stays.uuid, stays.delivery)
-            assert ims_bench.look(stays.uuid).state is State.RUNNING
+            assert ims_bench.look(stays.uuid).state is State.RUNNING, (
+                "the VM is not shown as running"
+            )
         ims_target.provider.delete(stays.uuid)
-        assert everything(ims_target) == before
+        assert everything(ims_target) == before, changes(ims_target, before)
 
 
 def test_a_clone_reads_its_own_delivery(ims_target: Target, ims_bench: Bench) -> None:
@@ -85,7 +89,9 @@ def test_a_clone_reads_its_own_delivery(ims_target: Target, ims_bench: Bench) ->
     ims_target.provider.start(clone.uuid, clone.delivery)
     receipt = ims_bench.answered(clone, clone.delivery.nonce).receipt
     assert receipt is not None
-    assert receipt.digest == clone.delivery.digest
+    assert receipt.digest == clone.delivery.digest, (
+        "the guest read another delivery than the clone's"
+    )
 
 
 def test_a_running_vm_is_not_cloned(ims_target: Target, ims_bench: Bench) -> None:
@@ -97,7 +103,7 @@ def test_a_running_vm_is_not_cloned(ims_target: Target, ims_bench: Bench) -> Non
     declared(ims_target, Clone)
     source = ims_bench.started()
     _refused(ims_target, ims_bench, source.uuid, "vm-running")
-    assert ims_bench.look(source.uuid).state is State.RUNNING
+    assert ims_bench.look(source.uuid).state is State.RUNNING, "the VM is not shown as running"
 
 
 def test_a_suspended_vm_is_not_cloned(ims_target: Target, ims_bench: Bench) -> None:
@@ -111,7 +117,7 @@ def test_a_suspended_vm_is_not_cloned(ims_target: Target, ims_bench: Bench) -> N
     source = ims_bench.settled()
     suspending.suspend(source.uuid)
     _refused(ims_target, ims_bench, source.uuid, "vm-suspended")
-    assert ims_bench.look(source.uuid).state is State.SUSPENDED
+    assert ims_bench.look(source.uuid).state is State.SUSPENDED, "the VM is not shown as suspended"
 
 
 def test_a_clone_is_refused_a_name_that_is_taken(ims_target: Target, ims_bench: Bench) -> None:
@@ -127,9 +133,9 @@ def test_a_clone_is_refused_a_name_that_is_taken(ims_target: Target, ims_bench: 
     seen = ims_bench.look(namesake.uuid)
     with pytest.raises(ConflictError) as caught:
         provider.clone(source.uuid, clone.spec, clone.delivery, clone.mark, clone.undo)
-    assert caught.value.code == "vm-exists"
+    assert caught.value.code == "vm-exists", f"the error's code is {caught.value.code!r}"
     ims_bench.roll_back(clone.undo)
-    assert ims_bench.look(namesake.uuid) == seen
+    assert ims_bench.look(namesake.uuid) == seen, "the VM that has the name is not as it was"
 
 
 def test_a_clone_of_a_vm_that_is_not_there_is_refused(ims_target: Target, ims_bench: Bench) -> None:
@@ -163,8 +169,11 @@ def test_a_crash_at_any_announcement_of_a_clone_leaves_nothing(
             provider.clone(source.uuid, order.spec, order.delivery, order.mark, undo)
         except Crash:
             ims_bench.roll_back(undo)
-            assert everything(ims_target) == before, f"crash at announcement {going_well + 1}"
-            assert ims_bench.look(source.uuid) == seen
+            assert everything(ims_target) == before, (
+                f"after a crash at announcement {going_well + 1} and discard:"
+                f" {changes(ims_target, before)}"
+            )
+            assert ims_bench.look(source.uuid) == seen, "the source is not as it was"
         else:
             order.made = True
             assert going_well > 0, "nothing was announced"
@@ -183,6 +192,6 @@ def _refused(target: Target, bench: Bench, source: str, code: str) -> None:
     clone, before = bench.order(), everything(target)
     with pytest.raises(ConflictError) as caught:
         declared(target, Clone).clone(source, clone.spec, clone.delivery, clone.mark, clone.undo)
-    assert caught.value.code == code
+    assert caught.value.code == code, f"the error's code is {caught.value.code!r}"
     bench.roll_back(clone.undo)
-    assert everything(target) == before
+    assert everything(target) == before, changes(target, before)

@@ -44,9 +44,13 @@ def test_many_vms_are_made_at_the_same_time(ims_target: Target, ims_bench: Bench
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(ims_bench.make, orders))
         found = ims_target.provider.inspect([order.uuid for order in orders])
-        assert {vm.uuid: vm.mark for vm in found} == {each.uuid: each.mark for each in orders}
+        assert {vm.uuid: vm.mark for vm in found} == {each.uuid: each.mark for each in orders}, (
+            "not every VM that was made is there with its own mark"
+        )
         list(pool.map(lambda order: ims_target.provider.delete(order.uuid), orders))
-    assert not ims_target.provider.inspect([order.uuid for order in orders])
+    assert not ims_target.provider.inspect([order.uuid for order in orders]), (
+        "inspect still shows VMs that were deleted at the same time"
+    )
 
 
 def test_a_name_that_is_taken_meanwhile_is_refused(ims_target: Target, ims_bench: Bench) -> None:
@@ -72,10 +76,14 @@ def test_a_name_that_is_taken_meanwhile_is_refused(ims_target: Target, ims_bench
             if undo.left >= 0:  # there are no more announcements to meddle with
                 ims_target.provider.delete(first.uuid)
                 return
-        assert sorted([outcome, results[0].result()]) == ["made", "vm-exists"]
+        assert sorted([outcome, results[0].result()]) == ["made", "vm-exists"], (
+            "of two create calls with one name, not one was `made` and the other `vm-exists`"
+        )
         (winner,) = (order for order in (first, second) if order.made)
-        assert [vm.uuid for vm in ims_target.provider.inspect([first.name])] == [winner.uuid]
-        assert not ims_bench.look(winner.uuid).problem
+        assert [vm.uuid for vm in ims_target.provider.inspect([first.name])] == [winner.uuid], (
+            "inspect by the name does not show the one VM that was made"
+        )
+        assert not ims_bench.look(winner.uuid).problem, "inspect sees a problem in the VM"
         ims_target.provider.delete(winner.uuid)
     pytest.fail(f"more than {MOST_ANNOUNCEMENTS} announcements")
 
@@ -98,7 +106,9 @@ def test_looking_meanwhile_shows_every_vm_whole(ims_target: Target, ims_bench: B
     with ThreadPoolExecutor(1) as background:
         made = [background.submit(live, order) for order in orders]
         while not all(each.done() for each in made):
-            assert [vm for vm in provider.inspect() if vm.uuid == steady.uuid] == [seen]
+            assert [vm for vm in provider.inspect() if vm.uuid == steady.uuid] == [seen], (
+                "while others were made, inspect() did not show a VM as it was"
+            )
         for each in made:
             each.result()
 
@@ -117,7 +127,7 @@ def test_a_forced_stop_ends_one_that_waits(ims_target: Target, ims_bench: Bench)
         began = time.monotonic()
         waiting.result(timeout=LONG)
         assert time.monotonic() - began < LONG / 2, "it waited on for a VM that was off"
-    assert ims_bench.look(order.uuid).state is State.STOPPED
+    assert ims_bench.look(order.uuid).state is State.STOPPED, "the VM is not shown as stopped"
 
 
 def _attempt(bench: Bench, order: Order) -> str:

@@ -9,7 +9,7 @@ import pytest
 from ims_core.errors import ConflictError, UnsupportedError
 from ims_core.models import Carrier, State
 from ims_core.spi import LiveContext
-from ims_core.testing.bench import everything
+from ims_core.testing.bench import changes, everything
 from ims_core.testing.needs import declared, undeclared
 
 if TYPE_CHECKING:
@@ -35,15 +35,17 @@ def test_a_delivery_by_each_carrier_is_read(
 ) -> None:
     """10. start puts the delivery in place, by whichever carrier the provider declares.
 
-    Mend: in `create` and `start`, put the delivery in place in the way of `delivery.carrier`, whole
-    and under the labels or keys that it names. Leave a carrier that guests cannot read here out of
-    `features.carriers`.
+    Mend: in `create` and `start`, put the delivery in place in the way of `delivery.carrier`: the
+    bytes of `medium` unchanged, the `files`, or all of the `values`. Leave a carrier that guests
+    cannot read here out of `features.carriers`.
     """
     _needs(ims_target, carrier)
     order = ims_bench.started(carrier=carrier)
     receipt = ims_bench.answered(order, order.delivery.nonce).receipt
     assert receipt is not None
-    assert not receipt.problem(digest=order.delivery.digest, nonce=order.delivery.nonce)
+    assert not receipt.problem(digest=order.delivery.digest, nonce=order.delivery.nonce), (
+        "the receipt does not fit the delivery"
+    )
 
 
 @_CARRIERS
@@ -62,12 +64,18 @@ def test_a_running_vm_is_told_again_and_answers(
     second = ims_bench.delivery(order.spec, carrier, changed="yes")
     provider.update_context(order.uuid, second)
     mark = ims_bench.mark(order.uuid)
-    assert (mark.digest, mark.nonce) == (second.digest, second.nonce)
+    assert (mark.digest, mark.nonce) == (second.digest, second.nonce), (
+        "the mark does not have the digest and the nonce of the new delivery"
+    )
     vm = ims_bench.answered(order, second.nonce)
-    assert vm.state is State.RUNNING
+    assert vm.state is State.RUNNING, "the VM is not shown as running"
     assert vm.receipt is not None
-    assert not vm.receipt.problem(digest=second.digest, nonce=second.nonce)
-    assert len(everything(ims_target)) == len(before), "the old delivery goes"
+    assert not vm.receipt.problem(digest=second.digest, nonce=second.nonce), (
+        "the receipt does not fit the new delivery"
+    )
+    assert len(everything(ims_target)) == len(before), (
+        f"the old delivery must go: {changes(ims_target, before)}"
+    )
 
 
 def test_telling_the_same_again_comes_to_the_same_end(ims_target: Target, ims_bench: Bench) -> None:
@@ -82,9 +90,13 @@ def test_telling_the_same_again_comes_to_the_same_end(ims_target: Target, ims_be
     provider.update_context(order.uuid, second)
     provider.update_context(order.uuid, second)
     mark = ims_bench.mark(order.uuid)
-    assert (mark.digest, mark.nonce) == (second.digest, second.nonce)
+    assert (mark.digest, mark.nonce) == (second.digest, second.nonce), (
+        "the mark does not have the digest and the nonce of the new delivery"
+    )
     vm = ims_bench.look(order.uuid)
-    assert (vm.state, vm.problem) == (State.RUNNING, "")
+    assert (vm.state, vm.problem) == (State.RUNNING, ""), (
+        "inspect does not show the VM as running without a problem"
+    )
 
 
 def test_what_was_told_again_stays_for_the_next_start(ims_target: Target, ims_bench: Bench) -> None:
@@ -101,7 +113,7 @@ def test_what_was_told_again_stays_for_the_next_start(ims_target: Target, ims_be
     ims_target.provider.start(order.uuid, None)
     receipt = ims_bench.answered(order, second.nonce).receipt
     assert receipt is not None
-    assert receipt.digest == second.digest
+    assert receipt.digest == second.digest, "the guest did not read what it was told while it ran"
 
 
 def test_a_vm_that_is_off_is_not_told_again(ims_target: Target, ims_bench: Bench) -> None:
@@ -114,7 +126,9 @@ def test_a_vm_that_is_off_is_not_told_again(ims_target: Target, ims_bench: Bench
     order = ims_bench.created(carrier=_first_live(ims_target))
     with pytest.raises(ConflictError):
         provider.update_context(order.uuid, order.delivery)
-    assert ims_bench.mark(order.uuid) == order.mark
+    assert ims_bench.mark(order.uuid) == order.mark, (
+        "the mark has changed, though the delivery was refused"
+    )
 
 
 @_CARRIERS
@@ -133,7 +147,9 @@ def test_only_live_carriers_tell_again(
     order = ims_bench.started(carrier=carrier)
     with pytest.raises(UnsupportedError):
         provider.update_context(order.uuid, ims_bench.delivery(order.spec, carrier, changed="yes"))
-    assert ims_bench.mark(order.uuid) == order.mark
+    assert ims_bench.mark(order.uuid) == order.mark, (
+        "the mark has changed, though the delivery was refused"
+    )
 
 
 def _needs(target: Target, carrier: Carrier) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from ims_core.models import Resource
 from ims_core.spi import Discarded, Provider
-from ims_core.testing.bench import Crash, CrashingUndo, everything, new_operation
+from ims_core.testing.bench import Crash, CrashingUndo, changes, everything, new_operation
 from ims_core.undo import Undo
 
 if TYPE_CHECKING:
@@ -61,9 +61,14 @@ def test_everything_is_announced_before_it_is_made(ims_target: Target, ims_bench
     ims_bench.make(order)
     assert watching.seen, "nothing was announced"
     assert not watching.early, f"made before it was announced: {watching.early}"
-    assert not ims_bench.look(order.uuid).problem, "it was never made, or announced too late"
+    assert not ims_bench.look(order.uuid).problem, (
+        "discard at each announcement took a part away that was announced too late, or it was never"
+        " made"
+    )
     ims_bench.roll_back(watching)
-    assert everything(ims_target) == before, "made, and not announced"
+    assert everything(ims_target) == before, (
+        f"made, and not announced: {changes(ims_target, before)}"
+    )
 
 
 def test_names_contain_the_operation_id(ims_bench: Bench) -> None:
@@ -74,8 +79,10 @@ def test_names_contain_the_operation_id(ims_bench: Bench) -> None:
     """
     order = ims_bench.created()
     for resource in order.undo.announced:
-        assert resource.operation == order.mark.operation
-        assert order.mark.operation in resource.name or _is_the_vm(resource, order), resource
+        assert resource.operation == order.mark.operation, "announced for another operation"
+        assert order.mark.operation in resource.name or _is_the_vm(resource, order), (
+            f"announced under a name without the operation id: {resource}"
+        )
 
 
 @pytest.mark.parametrize("recorded", [True, False])
@@ -97,8 +104,13 @@ def test_a_crash_at_any_announcement_leaves_nothing(
         except Crash:
             # As recovery in another process would, with nothing but the announcements.
             ims_bench.roll_back(undo)
-            assert everything(ims_target) == before, f"crash at announcement {going_well + 1}"
-            assert not ims_bench.is_there(order.uuid)
+            assert everything(ims_target) == before, (
+                f"after a crash at announcement {going_well + 1} and discard:"
+                f" {changes(ims_target, before)}"
+            )
+            assert not ims_bench.is_there(order.uuid), (
+                "the VM is there after discard of all that was announced"
+            )
         else:
             assert going_well > 0, "nothing was announced"
             return
@@ -116,10 +128,12 @@ def test_discarding_what_was_announced_leaves_nothing(ims_target: Target, ims_be
     order = ims_bench.created()
     found = [ims_target.provider.discard(each) for each in reversed(order.undo.announced)]
     # What the hypervisor itself makes at the start is announced by create, and not there yet.
-    assert Discarded.REMOVED in found
-    assert Discarded.NOT_OURS not in found, order.undo.announced
-    assert everything(ims_target) == before
-    assert not ims_bench.is_there(order.uuid)
+    assert Discarded.REMOVED in found, "discard removed nothing of what create had announced"
+    assert Discarded.NOT_OURS not in found, f"discard said {found} to {order.undo.announced[::-1]}"
+    assert everything(ims_target) == before, changes(ims_target, before)
+    assert not ims_bench.is_there(order.uuid), (
+        "the VM is there after discard of all that was announced"
+    )
 
 
 def test_discard_is_idempotent(ims_target: Target, ims_bench: Bench) -> None:
@@ -132,7 +146,8 @@ def test_discard_is_idempotent(ims_target: Target, ims_bench: Bench) -> None:
     announced = list(reversed(order.undo.announced))
     ims_bench.roll_back(order.undo)
     for resource in announced:
-        assert ims_target.provider.discard(resource) is Discarded.ABSENT, resource
+        found = ims_target.provider.discard(resource)
+        assert found is Discarded.ABSENT, f"the second discard says {found} to {resource}"
 
 
 def test_discard_leaves_a_namesake_untouched(ims_target: Target, ims_bench: Bench) -> None:
@@ -147,9 +162,11 @@ def test_discard_leaves_a_namesake_untouched(ims_target: Target, ims_bench: Benc
     for resource in order.undo.announced:
         for operation in (new_operation(), ""):
             found = ims_target.provider.discard(replace(resource, operation=operation))
-            assert found is Discarded.NOT_OURS, resource
-    assert ims_bench.look(order.uuid) == before
-    assert everything(ims_target) == listing
+            assert found is Discarded.NOT_OURS, (
+                f"discard for the operation {operation!r} says {found} to {resource}"
+            )
+    assert ims_bench.look(order.uuid) == before, "the VM is not as it was before"
+    assert everything(ims_target) == listing, changes(ims_target, listing)
 
 
 def test_discard_leaves_another_operations_name_untouched(
@@ -167,9 +184,12 @@ def test_discard_leaves_another_operations_name_untouched(
             other = order.mark.operation[:-1] + ("0" if order.mark.operation[-1] != "0" else "1")
             name = resource.name.replace(order.mark.operation, other)
             absent = replace(resource, name=name, operation=other)
-            assert ims_target.provider.discard(absent) is Discarded.ABSENT, absent
-    assert ims_bench.look(order.uuid) == before
-    assert everything(ims_target) == listing
+            found = ims_target.provider.discard(absent)
+            assert found is Discarded.ABSENT, (
+                f"discard says {found} to {absent}, which was never made"
+            )
+    assert ims_bench.look(order.uuid) == before, "the VM is not as it was before"
+    assert everything(ims_target) == listing, changes(ims_target, listing)
 
 
 def _is_the_vm(resource: Resource, order: Order) -> bool:

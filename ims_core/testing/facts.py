@@ -16,7 +16,7 @@ import pytest
 
 from ims_core.errors import BusyError, UnavailableError
 from ims_core.models import Carrier
-from ims_core.testing.bench import everything
+from ims_core.testing.bench import changes, everything
 from ims_core.testing.needs import left_out
 
 if TYPE_CHECKING:
@@ -73,11 +73,13 @@ def test_what_is_made_outlives_the_connection(ims_target: Target, ims_bench: Ben
         left_out("settings")
     order = ims_bench.created()
     with type(ims_target.provider).open(ims_target.settings) as second:
-        assert second.identity == ims_target.provider.identity
+        assert second.identity == ims_target.provider.identity, (
+            "identity differs between two connections"
+        )
         (vm,) = second.inspect([order.uuid])
-        assert vm.mark == order.mark
+        assert vm.mark == order.mark, "another connection sees another mark"
         second.delete(order.uuid)
-    assert not ims_bench.is_there(order.uuid)
+    assert not ims_bench.is_there(order.uuid), "inspect still shows the VM"
 
 
 def test_check_makes_nothing_and_says_how_to_mend(ims_target: Target) -> None:
@@ -88,10 +90,10 @@ def test_check_makes_nothing_and_says_how_to_mend(ims_target: Target) -> None:
     """
     before = everything(ims_target)
     for finding in ims_target.provider.check():
-        assert finding.subject
-        assert finding.message
+        assert finding.subject, f"a finding without a subject: {finding}"
+        assert finding.message, f"a finding without a message: {finding}"
         assert finding.ok or finding.fix, f"{finding.subject}: no fix for {finding.message!r}"
-    assert everything(ims_target) == before
+    assert everything(ims_target) == before, changes(ims_target, before)
 
 
 def test_hosts_have_a_capacity(ims_target: Target) -> None:
@@ -101,10 +103,12 @@ def test_hosts_have_a_capacity(ims_target: Target) -> None:
     `memory_free` in bytes, or None. Return an empty sequence if the pool hides its hosts.
     """
     for host in ims_target.provider.hosts():
-        assert host.name
-        assert host.cpus > 0
-        assert host.memory > 0
-        assert host.memory_free is None or 0 <= host.memory_free <= host.memory
+        assert host.name, f"a host without a name: {host}"
+        assert host.cpus > 0, f"host {host.name} has {host.cpus} CPUs"
+        assert host.memory > 0, f"host {host.name} has {host.memory} bytes of memory"
+        assert host.memory_free is None or 0 <= host.memory_free <= host.memory, (
+            f"host {host.name}: {host.memory_free} of {host.memory} bytes are free"
+        )
 
 
 def test_features_are_within_what_is_known(ims_target: Target) -> None:
@@ -115,12 +119,14 @@ def test_features_are_within_what_is_known(ims_target: Target) -> None:
     `features.template_formats`.
     """
     provider = ims_target.provider
-    assert provider.name
+    assert provider.name, "the provider has no name"
     assert provider.features.carriers, "no carrier: no guest can be told anything"
     for carrier, limits in provider.features.carriers.items():
-        assert carrier in Carrier
-        assert limits.max_bytes > 0
-    assert ims_target.template.format in provider.features.template_formats
+        assert carrier in Carrier, f"{carrier!r} is no carrier that IMS knows"
+        assert limits.max_bytes > 0, f"carrier {carrier} holds {limits.max_bytes} bytes"
+    assert ims_target.template.format in provider.features.template_formats, (
+        f"the target's template is {ims_target.template.format}, which is not declared"
+    )
 
 
 def test_a_hypervisor_that_stops_answering_ends_no_call_late(
@@ -168,7 +174,9 @@ def test_the_process_is_left_as_it_was(ims_target: Target, ims_bench: Bench) -> 
     if ims_target.expect_start:
         ims_target.provider.start(order.uuid, order.delivery)
     ims_target.provider.delete(order.uuid)
-    assert _process() == before
+    assert _process() == before, (
+        f"changed: {[key for key, value in _process().items() if value != before[key]]}"
+    )
 
 
 def _process() -> dict[str, object]:

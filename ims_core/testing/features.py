@@ -33,12 +33,14 @@ def test_a_feature_is_there_exactly_when_its_protocol_is(ims_target: Target, fea
     provider, protocol = ims_target.provider, OPTIONAL[feature]
     methods = [name for name in vars(protocol) if not name.startswith("_")]
     if isinstance(provider, protocol):
-        assert require(provider, protocol) is provider
+        assert require(provider, protocol) is provider, f"feature {feature} cannot be had"
         return
     with pytest.raises(UnsupportedError) as caught:
         require(provider, protocol)
-    assert feature in str(caught.value)
-    assert provider.name in caught.value.hint
+    assert feature in str(caught.value), f"the error does not name the feature: {caught.value}"
+    assert provider.name in caught.value.hint, (
+        f"the hint does not name the provider: {caught.value.hint}"
+    )
     half = [name for name in methods if hasattr(provider, name)]
     assert not half, f"feature {feature} is half there: {half} of {methods}"
 
@@ -65,8 +67,10 @@ def test_a_console_log_is_lines_without_control_characters(
             )
         for lines in (40, 1, 0):
             tail = kept.console_tail(order.uuid, lines)
-            assert len(tail) <= lines
-            assert all(character.isprintable() for line in tail for character in line)
+            assert len(tail) <= lines, f"{len(tail)} lines came, {lines} were asked for"
+            assert all(character.isprintable() for line in tail for character in line), (
+                f"control characters: {tail}"
+            )
 
 
 def test_a_console_is_refused_while_the_vm_is_off(ims_target: Target, ims_bench: Bench) -> None:

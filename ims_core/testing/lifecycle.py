@@ -10,7 +10,7 @@ import pytest
 
 from ims_core.errors import ConflictError
 from ims_core.models import Mark, State
-from ims_core.testing.bench import everything, new_operation
+from ims_core.testing.bench import changes, everything, new_operation
 
 if TYPE_CHECKING:
     from ims_core.testing.bench import Bench
@@ -42,11 +42,15 @@ def test_prepare_makes_nothing_and_completes(ims_target: Target, ims_bench: Benc
     before = everything(ims_target)
     spec = ims_bench.spec()
     ready = ims_target.provider.prepare(spec)
-    assert everything(ims_target) == before
-    assert not ims_bench.is_there(spec.uuid)
+    assert everything(ims_target) == before, changes(ims_target, before)
+    assert not ims_bench.is_there(spec.uuid), "prepare made the VM"
     assert replace(ready, interfaces=spec.interfaces) == spec, "prepare changed the order"
-    assert [card.mac for card in ready.interfaces] == [card.mac for card in spec.interfaces]
-    assert all(card.network for card in ready.interfaces)
+    assert [card.mac for card in ready.interfaces] == [card.mac for card in spec.interfaces], (
+        "prepare changed MACs"
+    )
+    assert all(card.network for card in ready.interfaces), (
+        f"a card without a network: {ready.interfaces}"
+    )
 
 
 def test_plan_makes_nothing(ims_target: Target, ims_bench: Bench) -> None:
@@ -58,8 +62,8 @@ def test_plan_makes_nothing(ims_target: Target, ims_bench: Bench) -> None:
     before = everything(ims_target)
     order = ims_bench.order()
     plan = ims_target.provider.plan(order.spec, order.delivery, order.mark)
-    assert everything(ims_target) == before
-    assert order.name in plan
+    assert everything(ims_target) == before, changes(ims_target, before)
+    assert order.name in plan, "the plan does not name the VM"
 
 
 @pytest.mark.parametrize("starts", [False, True])
@@ -72,12 +76,12 @@ def test_create_leaves_the_vm_defined_with_its_mark(ims_bench: Bench, starts: bo
     """
     order = ims_bench.created(starts=starts)
     vm = ims_bench.look(order.uuid)
-    assert vm.name == order.name
-    assert vm.state is State.DEFINED
-    assert vm.mark == order.mark
-    assert vm.memory == order.spec.memory
-    assert vm.vcpus == order.spec.vcpus
-    assert not vm.problem
+    assert vm.name == order.name, "inspect shows another name than was ordered"
+    assert vm.state is State.DEFINED, "the VM is not shown as defined"
+    assert vm.mark == order.mark, "inspect shows another mark than create was given"
+    assert vm.memory == order.spec.memory, "inspect shows another memory than was ordered, in bytes"
+    assert vm.vcpus == order.spec.vcpus, "inspect shows another number of CPUs than was ordered"
+    assert not vm.problem, "inspect sees a problem in the VM"
 
 
 def test_the_uuid_is_ours(ims_bench: Bench) -> None:
@@ -87,8 +91,8 @@ def test_the_uuid_is_ours(ims_bench: Bench) -> None:
     mark. Let `inspect` find the VM by this UUID and by its name, and answer with this UUID.
     """
     order = ims_bench.created()
-    assert ims_bench.look(order.uuid).uuid == order.uuid
-    assert ims_bench.look(order.name).uuid == order.uuid
+    assert ims_bench.look(order.uuid).uuid == order.uuid, "inspect by UUID shows another UUID"
+    assert ims_bench.look(order.name).uuid == order.uuid, "inspect by name shows another UUID"
 
 
 def test_a_mark_is_replaced_whole(ims_target: Target, ims_bench: Bench) -> None:
@@ -109,9 +113,11 @@ def test_a_mark_is_replaced_whole(ims_target: Target, ims_bench: Bench) -> None:
         nonce="another-nonce",
     )
     ims_target.provider.write_mark(order.uuid, mark)
-    assert ims_bench.mark(order.uuid) == mark
+    assert ims_bench.mark(order.uuid) == mark, "the mark is not as write_mark was given it"
     ims_target.provider.write_mark(order.uuid, order.mark)
-    assert ims_bench.mark(order.uuid) == order.mark
+    assert ims_bench.mark(order.uuid) == order.mark, (
+        "the mark is not as write_mark was given it last"
+    )
 
 
 def test_prepare_refuses_a_name_that_is_taken(ims_target: Target, ims_bench: Bench) -> None:
@@ -123,7 +129,7 @@ def test_prepare_refuses_a_name_that_is_taken(ims_target: Target, ims_bench: Ben
     order = ims_bench.created()
     with pytest.raises(ConflictError) as caught:
         ims_target.provider.prepare(ims_bench.spec(name=order.name))
-    assert caught.value.code == "vm-exists"
+    assert caught.value.code == "vm-exists", f"the error's code is {caught.value.code!r}"
 
 
 def test_a_namesake_is_refused_and_untouched(ims_target: Target, ims_bench: Bench) -> None:
@@ -138,10 +144,10 @@ def test_a_namesake_is_refused_and_untouched(ims_target: Target, ims_bench: Benc
     before, listing = ims_bench.look(first.uuid), everything(ims_target)
     with pytest.raises(ConflictError) as caught:
         ims_bench.make(late)
-    assert caught.value.code == "vm-exists"
+    assert caught.value.code == "vm-exists", f"the error's code is {caught.value.code!r}"
     ims_bench.roll_back(late.undo)
-    assert ims_bench.look(first.uuid) == before
-    assert everything(ims_target) == listing
+    assert ims_bench.look(first.uuid) == before, "the VM that has the name is not as it was"
+    assert everything(ims_target) == listing, changes(ims_target, listing)
 
 
 def test_a_foreign_namesake_is_refused_and_untouched(ims_target: Target, ims_bench: Bench) -> None:
@@ -155,15 +161,15 @@ def test_a_foreign_namesake_is_refused_and_untouched(ims_target: Target, ims_ben
     before, listing = ims_bench.look(name), everything(ims_target)
     with pytest.raises(ConflictError) as caught:
         ims_target.provider.prepare(ims_bench.spec(name=name))
-    assert caught.value.code == "vm-exists"
+    assert caught.value.code == "vm-exists", f"the error's code is {caught.value.code!r}"
     order = ims_bench.order()
     order.spec = replace(order.spec, name=name)
     with pytest.raises(ConflictError) as caught:
         ims_bench.make(order)
-    assert caught.value.code == "vm-exists"
+    assert caught.value.code == "vm-exists", f"the error's code is {caught.value.code!r}"
     ims_bench.roll_back(order.undo)
-    assert ims_bench.look(name) == before
-    assert everything(ims_target) == listing
+    assert ims_bench.look(name) == before, "the VM that has the name is not as it was"
+    assert everything(ims_target) == listing, changes(ims_target, listing)
 
 
 def test_a_vm_that_was_adopted_is_seen_as_ours_and_deleted(
@@ -180,12 +186,14 @@ def test_a_vm_that_was_adopted_is_seen_as_ours_and_deleted(
     mark = Mark(ims_target.store_id, "", vm.uuid, complete=True)
     ims_target.provider.write_mark(vm.uuid, mark)
     adopted = ims_bench.look(vm.uuid)
-    assert adopted.mark == mark
-    assert not adopted.problem
-    assert [each.problem for each in ims_target.provider.inspect() if each.uuid == vm.uuid] == [""]
+    assert adopted.mark == mark, "the mark is not as write_mark was given it"
+    assert not adopted.problem, "inspect sees a problem in the VM"
+    assert [each.problem for each in ims_target.provider.inspect() if each.uuid == vm.uuid] == [
+        ""
+    ], "inspect of all VMs leaves it out, or sees a problem"
     ims_target.provider.delete(vm.uuid)
-    assert not ims_bench.is_there(vm.uuid)
-    assert everything(ims_target) == before
+    assert not ims_bench.is_there(vm.uuid), "inspect still shows the VM"
+    assert everything(ims_target) == before, changes(ims_target, before)
 
 
 def test_delete_is_idempotent(ims_target: Target, ims_bench: Bench) -> None:
@@ -196,7 +204,7 @@ def test_delete_is_idempotent(ims_target: Target, ims_bench: Bench) -> None:
     """
     order = ims_bench.created()
     ims_target.provider.delete(order.uuid)
-    assert not ims_bench.is_there(order.uuid)
+    assert not ims_bench.is_there(order.uuid), "inspect still shows the VM"
     ims_target.provider.delete(order.uuid)
     ims_target.provider.delete(str(uuid4()))
 
@@ -211,8 +219,8 @@ def test_delete_removes_a_running_vm(ims_target: Target, ims_bench: Bench) -> No
     before = everything(ims_target)
     order = ims_bench.started()
     ims_target.provider.delete(order.uuid)
-    assert not ims_bench.is_there(order.uuid)
-    assert everything(ims_target) == before
+    assert not ims_bench.is_there(order.uuid), "inspect still shows the VM"
+    assert everything(ims_target) == before, changes(ims_target, before)
 
 
 def test_delete_leaves_other_vms_alone(ims_target: Target, ims_bench: Bench) -> None:
@@ -226,8 +234,8 @@ def test_delete_leaves_other_vms_alone(ims_target: Target, ims_bench: Bench) -> 
     # A name that begins with the other's: nothing may be found by its beginning.
     gone = ims_bench.created(ims_bench.spec(name=kept.name[:-1]))
     ims_target.provider.delete(gone.uuid)
-    assert ims_bench.look(kept.uuid) == before
-    assert everything(ims_target) == listing
+    assert ims_bench.look(kept.uuid) == before, "the other VM is not as it was"
+    assert everything(ims_target) == listing, changes(ims_target, listing)
 
 
 def test_nothing_is_printed_in_a_whole_life(
@@ -254,4 +262,4 @@ def test_nothing_is_printed_in_a_whole_life(
     provider.delete(order.uuid)
     for resource in order.undo.announced:
         provider.discard(replace(resource, operation=new_operation()))
-    assert capfd.readouterr() == ("", "")
+    assert capfd.readouterr() == ("", ""), "something was printed, to stdout or stderr"

@@ -31,10 +31,12 @@ def test_metrics_are_of_running_vms_only(ims_target: Target, ims_bench: Bench) -
     """
     off, running = ims_bench.created(), ims_bench.started()
     asked = [off.uuid, running.name]
-    assert [each.uuid for each in ims_target.provider.metrics(asked)] == [running.uuid]
+    assert [each.uuid for each in ims_target.provider.metrics(asked)] == [running.uuid], (
+        "metrics of two VMs did not answer with just the one that runs"
+    )
     everyone = {each.uuid for each in ims_target.provider.metrics()}
-    assert running.uuid in everyone
-    assert off.uuid not in everyone
+    assert running.uuid in everyone, "metrics() leaves out a VM that runs"
+    assert off.uuid not in everyone, "metrics() answers with a VM that is off"
 
 
 def test_numbers_are_none_or_plausible(ims_target: Target, ims_bench: Bench) -> None:
@@ -47,14 +49,18 @@ def test_numbers_are_none_or_plausible(ims_target: Target, ims_bench: Bench) -> 
     order = ims_bench.started()
     (found,) = ims_target.provider.metrics([order.uuid])
     lived = time.monotonic() - began
-    assert found.name == order.name
+    assert found.name == order.name, "metrics shows another name"
     assert (found.cpu_seconds or 0) <= BUSIEST * (lived + 1), "CPU time is in seconds"
     assert abs(found.timestamp - time.time()) < CLOCK_SKEW, "timestamps are seconds, since 1970"
-    assert found.vcpus in (None, order.spec.vcpus)
+    assert found.vcpus in (None, order.spec.vcpus), (
+        "metrics shows another number of CPUs than was ordered"
+    )
     if found.memory_max_bytes is not None:
         memory = order.spec.memory
         assert memory // 2 < found.memory_max_bytes <= memory, "memory is in bytes"
-        assert (found.memory_used_bytes or 0) <= order.spec.memory
+        assert (found.memory_used_bytes or 0) <= order.spec.memory, (
+            "more memory is used than the VM has"
+        )
     for field in fields(Metrics):
         value = getattr(found, field.name)
         if value is not None and not isinstance(value, str):
@@ -71,8 +77,8 @@ def test_counters_never_run_backwards(ims_target: Target, ims_bench: Bench) -> N
     order = ims_bench.started()
     (first,) = ims_target.provider.metrics([order.uuid])
     (second,) = ims_target.provider.metrics([order.uuid])
-    assert second.timestamp >= first.timestamp
+    assert second.timestamp >= first.timestamp, "the later timestamp is smaller"
     for name in ("cpu_seconds", "disk_read_bytes", "disk_write_bytes", "net_rx_bytes"):
         before, after = getattr(first, name), getattr(second, name)
         if before is not None:
-            assert after >= before, name
+            assert after >= before, f"{name} was {before}, and later {after}"

@@ -10,7 +10,7 @@ import pytest
 from ims_core.errors import ConflictError, NotFoundError
 from ims_core.models import State
 from ims_core.spi import Pause, Suspend
-from ims_core.testing.bench import everything
+from ims_core.testing.bench import changes, everything
 from ims_core.testing.needs import declared
 
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ def test_what_can_be_paused_can_go_on(ims_target: Target) -> None:
 
     Mend: implement `suspend` and `resume` as well, or leave `pause` out.
     """
-    assert isinstance(declared(ims_target, Pause), Suspend)
+    assert isinstance(declared(ims_target, Pause), Suspend), (
+        "there is pause, but not both suspend and resume"
+    )
 
 
 def test_a_paused_vm_is_seen_as_such_and_keeps_its_mark(
@@ -52,10 +54,10 @@ def test_a_paused_vm_is_seen_as_such_and_keeps_its_mark(
     (listed,) = (vm for vm in ims_target.provider.inspect() if vm.uuid == order.uuid)
     alone = ims_bench.look(order.uuid, evidence=True)
     for vm in (listed, alone):
-        assert vm.state is State.PAUSED
-        assert vm.mark == order.mark
-        assert not vm.problem
-    assert everything(ims_target) == before
+        assert vm.state is State.PAUSED, "the VM is not shown as paused"
+        assert vm.mark == order.mark, "the mark has changed"
+        assert not vm.problem, "inspect sees a problem in the VM"
+    assert everything(ims_target) == before, changes(ims_target, before)
 
 
 def test_a_paused_vm_goes_on_with_what_it_had(ims_target: Target, ims_bench: Bench) -> None:
@@ -70,10 +72,10 @@ def test_a_paused_vm_goes_on_with_what_it_had(ims_target: Target, ims_bench: Ben
     provider.pause(order.uuid)
     _resume(ims_target, order.uuid)
     vm = ims_bench.look(order.uuid, evidence=True)
-    assert vm.state is State.RUNNING
-    assert vm.mark == order.mark
+    assert vm.state is State.RUNNING, "the VM is not shown as running"
+    assert vm.mark == order.mark, "the mark has changed"
     if ims_target.boots:
-        assert vm.receipt == answer
+        assert vm.receipt == answer, "it has read its delivery before, and does not answer again"
 
 
 def test_a_paused_vm_is_left_so(ims_target: Target, ims_bench: Bench) -> None:
@@ -85,7 +87,7 @@ def test_a_paused_vm_is_left_so(ims_target: Target, ims_bench: Bench) -> None:
     order = ims_bench.started()
     for _ in range(2):
         provider.pause(order.uuid)
-        assert ims_bench.look(order.uuid).state is State.PAUSED
+        assert ims_bench.look(order.uuid).state is State.PAUSED, "the VM is not shown as paused"
 
 
 def test_a_vm_that_is_off_is_not_paused(ims_target: Target, ims_bench: Bench) -> None:
@@ -98,8 +100,8 @@ def test_a_vm_that_is_off_is_not_paused(ims_target: Target, ims_bench: Bench) ->
     order = ims_bench.created()
     with pytest.raises(ConflictError) as caught:
         provider.pause(order.uuid)
-    assert caught.value.code == "vm-not-running"
-    assert ims_bench.look(order.uuid).state is State.DEFINED
+    assert caught.value.code == "vm-not-running", f"the error's code is {caught.value.code!r}"
+    assert ims_bench.look(order.uuid).state is State.DEFINED, "the VM is not shown as defined"
 
 
 def test_a_suspended_vm_is_not_paused(ims_target: Target, ims_bench: Bench) -> None:
@@ -114,8 +116,8 @@ def test_a_suspended_vm_is_not_paused(ims_target: Target, ims_bench: Bench) -> N
         ims_target.provider.suspend(order.uuid)
     with pytest.raises(ConflictError) as caught:
         provider.pause(order.uuid)
-    assert caught.value.code == "vm-suspended"
-    assert ims_bench.look(order.uuid).state is State.SUSPENDED
+    assert caught.value.code == "vm-suspended", f"the error's code is {caught.value.code!r}"
+    assert ims_bench.look(order.uuid).state is State.SUSPENDED, "the VM is not shown as suspended"
 
 
 def test_a_paused_vm_is_deleted(ims_target: Target, ims_bench: Bench) -> None:
@@ -129,7 +131,7 @@ def test_a_paused_vm_is_deleted(ims_target: Target, ims_bench: Bench) -> None:
     order = ims_bench.started()
     provider.pause(order.uuid)
     ims_target.provider.delete(order.uuid)
-    assert everything(ims_target) == before
+    assert everything(ims_target) == before, changes(ims_target, before)
 
 
 def test_a_vm_that_is_not_there_is_not_paused(ims_target: Target) -> None:

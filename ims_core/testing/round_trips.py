@@ -33,7 +33,7 @@ def test_looking_at_many_vms_costs_no_more_requests_than_at_one(
 
     def look() -> None:
         known = {each.uuid: each.mark for each in orders}
-        assert len(provider.inspect([*known], known=known)) == len(orders)
+        assert len(provider.inspect([*known], known=known)) == len(orders), "inspect leaves VMs out"
         provider.inspect(known=known)
 
     look()
@@ -55,7 +55,9 @@ def test_counters_of_many_vms_cost_no_more_requests_than_of_one(
     provider, orders = ims_target.provider, [ims_bench.started()]
 
     def read() -> None:
-        assert len(provider.metrics([each.uuid for each in orders])) == len(orders)
+        assert len(provider.metrics([each.uuid for each in orders])) == len(orders), (
+            "metrics leaves running VMs out"
+        )
 
     read()
     one = _requests(ims_target, read)

@@ -8,7 +8,7 @@ import pytest
 
 from ims_core.errors import ConflictError, DeadlineError
 from ims_core.models import State
-from ims_core.testing.bench import everything
+from ims_core.testing.bench import changes, everything
 from ims_core.testing.needs import needs_start
 
 if TYPE_CHECKING:
@@ -42,12 +42,16 @@ def test_a_started_vm_runs_and_its_mark_says_what_it_was_told(
     """
     needs_start(ims_target)
     order = ims_bench.created()
-    assert ims_bench.mark(order.uuid).nonce == ""
+    assert ims_bench.mark(order.uuid).nonce == "", (
+        "before the first start the mark has a nonce already"
+    )
     ims_target.provider.start(order.uuid, order.delivery)
     mark = ims_bench.mark(order.uuid)
-    assert (mark.digest, mark.nonce) == (order.delivery.digest, order.delivery.nonce)
-    assert mark.operation == order.mark.operation
-    assert ims_bench.look(order.uuid).state is State.RUNNING
+    assert (mark.digest, mark.nonce) == (order.delivery.digest, order.delivery.nonce), (
+        "the mark does not have the digest and the nonce of the delivery"
+    )
+    assert mark.operation == order.mark.operation, "start changed the operation in the mark"
+    assert ims_bench.look(order.uuid).state is State.RUNNING, "the VM is not shown as running"
 
 
 def test_a_delivery_that_the_mark_names_is_in_place(ims_bench: Bench) -> None:
@@ -57,8 +61,8 @@ def test_a_delivery_that_the_mark_names_is_in_place(ims_bench: Bench) -> None:
     the VM on and change neither the delivery nor the mark.
     """
     order = ims_bench.started()
-    assert ims_bench.mark(order.uuid) == order.mark
-    assert ims_bench.look(order.uuid).state is State.RUNNING
+    assert ims_bench.mark(order.uuid) == order.mark, "the mark has changed"
+    assert ims_bench.look(order.uuid).state is State.RUNNING, "the VM is not shown as running"
 
 
 def test_a_vm_that_runs_is_not_started_again(ims_target: Target, ims_bench: Bench) -> None:
@@ -71,7 +75,7 @@ def test_a_vm_that_runs_is_not_started_again(ims_target: Target, ims_bench: Benc
     mark = ims_bench.mark(order.uuid)
     with pytest.raises(ConflictError):
         ims_target.provider.start(order.uuid, ims_bench.delivery(order.spec))
-    assert ims_bench.look(order.uuid).state is State.RUNNING
+    assert ims_bench.look(order.uuid).state is State.RUNNING, "the VM is not shown as running"
     assert ims_bench.mark(order.uuid) == mark, "what was not delivered must not be recorded"
 
 
@@ -85,13 +89,17 @@ def test_the_guest_reads_the_delivery_of_this_start(ims_target: Target, ims_benc
     order = ims_bench.started()
     first = ims_bench.answered(order, order.delivery.nonce).receipt
     assert first is not None
-    assert not first.problem(digest=order.delivery.digest, nonce=order.delivery.nonce)
+    assert not first.problem(digest=order.delivery.digest, nonce=order.delivery.nonce), (
+        "the first start's receipt does not fit its delivery"
+    )
     ims_target.provider.stop(order.uuid, force=True, timeout=POWER_OFF_SECONDS)
     second = ims_bench.delivery(order.spec, changed="yes")
     ims_target.provider.start(order.uuid, second)
     receipt = ims_bench.answered(order, second.nonce).receipt
     assert receipt is not None
-    assert not receipt.problem(digest=second.digest, nonce=second.nonce)
+    assert not receipt.problem(digest=second.digest, nonce=second.nonce), (
+        "the second start's receipt does not fit its delivery"
+    )
 
 
 def test_stop_takes_the_power_away(ims_target: Target, ims_bench: Bench) -> None:
@@ -104,10 +112,10 @@ def test_stop_takes_the_power_away(ims_target: Target, ims_bench: Bench) -> None
     before = everything(ims_target)
     ims_target.provider.stop(order.uuid, force=True, timeout=POWER_OFF_SECONDS)
     vm = ims_bench.look(order.uuid)
-    assert vm.state is State.STOPPED
-    assert vm.mark == order.mark
-    assert not vm.problem
-    assert everything(ims_target) == before
+    assert vm.state is State.STOPPED, "the VM is not shown as stopped"
+    assert vm.mark == order.mark, "stop changed the mark"
+    assert not vm.problem, "inspect sees a problem in the VM"
+    assert everything(ims_target) == before, changes(ims_target, before)
 
 
 def test_a_graceful_stop_ends_in_time(ims_target: Target, ims_bench: Bench) -> None:
@@ -120,9 +128,11 @@ def test_a_graceful_stop_ends_in_time(ims_target: Target, ims_bench: Bench) -> N
     try:
         ims_target.provider.stop(order.uuid, force=False, timeout=SHORT)
     except DeadlineError:
-        assert ims_bench.look(order.uuid).state in (State.RUNNING, State.STOPPING)
+        assert ims_bench.look(order.uuid).state in (State.RUNNING, State.STOPPING), (
+            "after DeadlineError the VM does not run"
+        )
     else:
-        assert ims_bench.look(order.uuid).state is State.STOPPED
+        assert ims_bench.look(order.uuid).state is State.STOPPED, "the VM is not shown as stopped"
 
 
 def test_stopping_a_vm_that_is_off_succeeds(ims_target: Target, ims_bench: Bench) -> None:
@@ -134,12 +144,14 @@ def test_stopping_a_vm_that_is_off_succeeds(ims_target: Target, ims_bench: Bench
     order = ims_bench.created()
     for force in (False, True):
         ims_target.provider.stop(order.uuid, force=force, timeout=SHORT)
-        assert ims_bench.look(order.uuid).state is State.DEFINED
+        assert ims_bench.look(order.uuid).state is State.DEFINED, "the VM is not shown as defined"
     if ims_target.expect_start:
         ims_target.provider.start(order.uuid, order.delivery)
         for force in (True, True, False):
             ims_target.provider.stop(order.uuid, force=force, timeout=POWER_OFF_SECONDS)
-            assert ims_bench.look(order.uuid).state is State.STOPPED
+            assert ims_bench.look(order.uuid).state is State.STOPPED, (
+                "the VM is not shown as stopped"
+            )
 
 
 def test_a_stopped_vm_starts_again_as_it_is(ims_target: Target, ims_bench: Bench) -> None:
@@ -151,8 +163,8 @@ def test_a_stopped_vm_starts_again_as_it_is(ims_target: Target, ims_bench: Bench
     order = ims_bench.started()
     ims_target.provider.stop(order.uuid, force=True, timeout=POWER_OFF_SECONDS)
     ims_target.provider.start(order.uuid, None)
-    assert ims_bench.look(order.uuid).state is State.RUNNING
-    assert ims_bench.mark(order.uuid) == order.mark
+    assert ims_bench.look(order.uuid).state is State.RUNNING, "the VM is not shown as running"
+    assert ims_bench.mark(order.uuid) == order.mark, "the mark has changed"
 
 
 def test_a_start_with_a_new_delivery_is_recorded(ims_target: Target, ims_bench: Bench) -> None:
@@ -168,5 +180,9 @@ def test_a_start_with_a_new_delivery_is_recorded(ims_target: Target, ims_bench: 
     second = ims_bench.delivery(order.spec, changed="yes")
     ims_target.provider.start(order.uuid, second)
     mark = ims_bench.mark(order.uuid)
-    assert (mark.digest, mark.nonce) == (second.digest, second.nonce)
-    assert everything(ims_target) == before, "a start makes nothing that stays"
+    assert (mark.digest, mark.nonce) == (second.digest, second.nonce), (
+        "the mark does not have the digest and the nonce of the new delivery"
+    )
+    assert everything(ims_target) == before, (
+        f"a start makes nothing that stays: {changes(ims_target, before)}"
+    )

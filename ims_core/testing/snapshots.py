@@ -11,7 +11,7 @@ import pytest
 from ims_core.errors import ConflictError, NotFoundError
 from ims_core.models import Resource, State
 from ims_core.spi import Discarded, Pause, Snapshots, Suspend
-from ims_core.testing.bench import Crash, CrashingUndo, everything, new_operation
+from ims_core.testing.bench import Crash, CrashingUndo, changes, everything, new_operation
 from ims_core.testing.needs import declared, needs_start
 from ims_core.undo import Undo
 
@@ -52,13 +52,17 @@ def test_a_snapshot_is_listed_as_what_it_is(ims_target: Target, ims_bench: Bench
     provider = declared(ims_target, Snapshots)
     order = ims_bench.created()
     seen = ims_bench.look(order.uuid, evidence=True)
-    assert not provider.list_snapshots(order.uuid)
+    assert not provider.list_snapshots(order.uuid), (
+        "list_snapshots shows one where none was taken to its end"
+    )
     operation = _take(provider, order.uuid, "first").operation
     [found] = provider.list_snapshots(order.uuid)
-    assert (found.name, found.operation, found.memory) == ("first", operation, False)
-    assert found.current
-    assert found.taken > 0
-    assert ims_bench.look(order.uuid, evidence=True) == seen
+    assert (found.name, found.operation, found.memory) == ("first", operation, False), (
+        "list_snapshots shows another name, operation or memory"
+    )
+    assert found.current, "list_snapshots does not show the one taken last as current"
+    assert found.taken > 0, f"taken is {found.taken}, not seconds since 1970"
+    assert ims_bench.look(order.uuid, evidence=True) == seen, "the VM is not as it was before"
 
 
 def test_what_was_running_keeps_running_when_a_snapshot_is_taken(
@@ -73,17 +77,21 @@ def test_what_was_running_keeps_running_when_a_snapshot_is_taken(
     provider = declared(ims_target, Snapshots)
     order = ims_bench.settled()
     _take(provider, order.uuid, "running")
-    assert ims_bench.look(order.uuid).state is State.RUNNING
+    assert ims_bench.look(order.uuid).state is State.RUNNING, "the VM is not shown as running"
     if isinstance(ims_target.provider, Pause):
         ims_target.provider.pause(order.uuid)
         _take(provider, order.uuid, "paused")
-        assert ims_bench.look(order.uuid).state is State.PAUSED
+        assert ims_bench.look(order.uuid).state is State.PAUSED, "the VM is not shown as paused"
     if isinstance(ims_target.provider, Suspend):
         ims_target.provider.suspend(order.uuid)
         _take(provider, order.uuid, "suspended")
-        assert ims_bench.look(order.uuid).state is State.SUSPENDED
-    assert ims_bench.mark(order.uuid) == order.mark
-    assert all(each.memory for each in provider.list_snapshots(order.uuid))
+        assert ims_bench.look(order.uuid).state is State.SUSPENDED, (
+            "the VM is not shown as suspended"
+        )
+    assert ims_bench.mark(order.uuid) == order.mark, "the mark has changed"
+    assert all(each.memory for each in provider.list_snapshots(order.uuid)), (
+        "list_snapshots shows one without memory"
+    )
 
 
 def test_a_vm_that_is_off_goes_back_to_what_it_was_told_then(
@@ -103,7 +111,7 @@ def test_a_vm_that_is_off_goes_back_to_what_it_was_told_then(
     if ims_target.expect_start:
         ims_target.provider.start(order.uuid, second)
         ims_target.provider.stop(order.uuid, force=True, timeout=POWER_OFF_SECONDS)
-        assert ims_bench.look(order.uuid).state is State.STOPPED
+        assert ims_bench.look(order.uuid).state is State.STOPPED, "the VM is not shown as stopped"
         _take(provider, order.uuid, "stopped")
     now = replace(
         then,
@@ -116,12 +124,16 @@ def test_a_vm_that_is_off_goes_back_to_what_it_was_told_then(
     )
     ims_target.provider.write_mark(order.uuid, now)
     provider.restore_snapshot(order.uuid, "defined")
-    assert ims_bench.mark(order.uuid) == replace(now, digest=then.digest, nonce=then.nonce)
-    assert ims_bench.look(order.uuid).state is State.DEFINED
+    assert ims_bench.mark(order.uuid) == replace(now, digest=then.digest, nonce=then.nonce), (
+        "the mark is not the present one with the digest and the nonce of the snapshot"
+    )
+    assert ims_bench.look(order.uuid).state is State.DEFINED, "the VM is not shown as defined"
     if ims_target.expect_start:
         provider.restore_snapshot(order.uuid, "stopped")
-        assert ims_bench.look(order.uuid).state is State.STOPPED
-        assert ims_bench.mark(order.uuid) == now
+        assert ims_bench.look(order.uuid).state is State.STOPPED, "the VM is not shown as stopped"
+        assert ims_bench.mark(order.uuid) == now, (
+            "the mark is not the present one with the digest and the nonce of the snapshot"
+        )
 
 
 def test_a_vm_that_was_put_back_starts_with_the_delivery_of_then(
@@ -144,7 +156,9 @@ def test_a_vm_that_was_put_back_starts_with_the_delivery_of_then(
     ims_target.provider.start(order.uuid, None)
     receipt = ims_bench.answered(order, order.delivery.nonce).receipt
     assert receipt is not None
-    assert receipt.digest == order.delivery.digest
+    assert receipt.digest == order.delivery.digest, (
+        "the guest did not read the delivery of the snapshot"
+    )
 
 
 def test_a_running_vm_is_not_put_back(ims_target: Target, ims_bench: Bench) -> None:
@@ -159,7 +173,7 @@ def test_a_running_vm_is_not_put_back(ims_target: Target, ims_bench: Bench) -> N
     _take(provider, order.uuid, "first")
     ims_target.provider.start(order.uuid, None)
     _refused(provider, order.uuid)
-    assert ims_bench.look(order.uuid).state is State.RUNNING
+    assert ims_bench.look(order.uuid).state is State.RUNNING, "the VM is not shown as running"
 
 
 def test_a_paused_vm_is_not_put_back(ims_target: Target, ims_bench: Bench) -> None:
@@ -176,7 +190,7 @@ def test_a_paused_vm_is_not_put_back(ims_target: Target, ims_bench: Bench) -> No
     ims_target.provider.start(order.uuid, order.delivery)
     pausing.pause(order.uuid)
     _refused(provider, order.uuid)
-    assert ims_bench.look(order.uuid).state is State.PAUSED
+    assert ims_bench.look(order.uuid).state is State.PAUSED, "the VM is not shown as paused"
 
 
 def test_a_snapshot_with_memory_comes_back_suspended_and_goes_on(
@@ -196,10 +210,14 @@ def test_a_snapshot_with_memory_comes_back_suspended_and_goes_on(
     ims_target.provider.stop(order.uuid, force=True, timeout=POWER_OFF_SECONDS)
     for _ in range(2):  # a snapshot is not used up
         provider.restore_snapshot(order.uuid, "running")
-        assert ims_bench.look(order.uuid).state is State.SUSPENDED
+        assert ims_bench.look(order.uuid).state is State.SUSPENDED, (
+            "the VM is not shown as suspended"
+        )
         suspending.resume(order.uuid)
         vm = ims_bench.look(order.uuid, evidence=True)
-        assert (vm.state, vm.mark) == (State.RUNNING, order.mark)
+        assert (vm.state, vm.mark) == (State.RUNNING, order.mark), (
+            "after resume it does not run, or its mark has changed"
+        )
         if ims_target.boots:
             assert vm.receipt == answer, "it has read its delivery before"
         ims_target.provider.stop(order.uuid, force=True, timeout=POWER_OFF_SECONDS)
@@ -222,8 +240,8 @@ def test_restoring_gives_saved_memory_up(ims_target: Target, ims_bench: Bench) -
         ims_bench.answered(order, order.delivery.nonce)
     suspending.suspend(order.uuid)
     provider.restore_snapshot(order.uuid, "off")
-    assert ims_bench.look(order.uuid).state is State.STOPPED
-    assert everything(ims_target) == before
+    assert ims_bench.look(order.uuid).state is State.STOPPED, "the VM is not shown as stopped"
+    assert everything(ims_target) == before, changes(ims_target, before)
 
 
 def test_a_snapshots_name_is_unique_for_its_vm(ims_target: Target, ims_bench: Bench) -> None:
@@ -240,10 +258,12 @@ def test_a_snapshots_name_is_unique_for_its_vm(ims_target: Target, ims_bench: Be
     undo = Undo(new_operation())
     with pytest.raises(ConflictError) as caught:
         provider.take_snapshot(order.uuid, "first", undo)
-    assert caught.value.code == "snapshot-exists"
+    assert caught.value.code == "snapshot-exists", f"the error's code is {caught.value.code!r}"
     undo.roll_back(ims_target.provider, expired=lambda: False)
-    assert provider.list_snapshots(order.uuid) == found
-    assert everything(ims_target) == before
+    assert provider.list_snapshots(order.uuid) == found, (
+        "list_snapshots shows something else than before"
+    )
+    assert everything(ims_target) == before, changes(ims_target, before)
     _take(provider, other.uuid, "first")
 
 
@@ -259,11 +279,17 @@ def test_the_current_snapshot_is_the_one_that_was_taken_or_restored_last(
     order = ims_bench.created()
     for name in ("first", "second"):
         _take(provider, order.uuid, name)
-        assert _current(provider, order.uuid) == [name]
+        assert _current(provider, order.uuid) == [name], (
+            f"list_snapshots does not show just `{name}` as current"
+        )
     provider.restore_snapshot(order.uuid, "first")
-    assert _current(provider, order.uuid) == ["first"]
+    assert _current(provider, order.uuid) == ["first"], (
+        "list_snapshots does not show just `first` as current"
+    )
     provider.delete_snapshot(order.uuid, "second")
-    assert _current(provider, order.uuid) == ["first"]
+    assert _current(provider, order.uuid) == ["first"], (
+        "list_snapshots does not show just `first` as current"
+    )
 
 
 def test_deleting_a_snapshot_leaves_the_vm_as_it_is(ims_target: Target, ims_bench: Bench) -> None:
@@ -279,16 +305,18 @@ def test_deleting_a_snapshot_leaves_the_vm_as_it_is(ims_target: Target, ims_benc
         _take(provider, order.uuid, name)
     seen = ims_bench.look(order.uuid, evidence=True)
     provider.delete_snapshot(order.uuid, "second")
-    assert ims_bench.look(order.uuid, evidence=True) == seen
-    assert {each.name for each in provider.list_snapshots(order.uuid)} == {"first", "third"}
+    assert ims_bench.look(order.uuid, evidence=True) == seen, "the VM is not as it was before"
+    assert {each.name for each in provider.list_snapshots(order.uuid)} == {"first", "third"}, (
+        "list_snapshots does not show just the two others"
+    )
     provider.restore_snapshot(order.uuid, "third")
     for name in ("first", "third"):
         provider.delete_snapshot(order.uuid, name)
-    assert ims_bench.look(order.uuid, evidence=True) == seen
-    assert everything(ims_target) == before
+    assert ims_bench.look(order.uuid, evidence=True) == seen, "the VM is not as it was before"
+    assert everything(ims_target) == before, changes(ims_target, before)
     if ims_target.expect_start:
         ims_target.provider.start(order.uuid, order.delivery)
-        assert ims_bench.look(order.uuid).state is State.RUNNING
+        assert ims_bench.look(order.uuid).state is State.RUNNING, "the VM is not shown as running"
 
 
 def test_a_snapshot_that_is_not_there_is_not_found(ims_target: Target, ims_bench: Bench) -> None:
@@ -303,7 +331,9 @@ def test_a_snapshot_that_is_not_there_is_not_found(ims_target: Target, ims_bench
     for call in (provider.restore_snapshot, provider.delete_snapshot):
         with pytest.raises(NotFoundError) as caught:
             call(order.uuid, "first")
-        assert caught.value.code == "snapshot-not-found"
+        assert caught.value.code == "snapshot-not-found", (
+            f"the error's code is {caught.value.code!r}"
+        )
 
 
 def test_a_vm_that_is_not_there_has_no_snapshots(ims_target: Target) -> None:
@@ -335,8 +365,8 @@ def test_a_vm_is_deleted_with_its_snapshots(ims_target: Target, ims_bench: Bench
         _take(provider, order.uuid, name)
     provider.restore_snapshot(order.uuid, "first")
     ims_target.provider.delete(order.uuid)
-    assert not ims_bench.is_there(order.uuid)
-    assert everything(ims_target) == before
+    assert not ims_bench.is_there(order.uuid), "inspect still shows the VM"
+    assert everything(ims_target) == before, changes(ims_target, before)
 
 
 @pytest.mark.parametrize("recorded", [True, False])
@@ -355,9 +385,11 @@ def test_a_crash_at_the_announcement_of_a_snapshot_leaves_nothing(
     with pytest.raises(Crash):
         provider.take_snapshot(order.uuid, "first", undo)
     ims_bench.roll_back(undo)
-    assert not provider.list_snapshots(order.uuid)
-    assert everything(ims_target) == before
-    assert ims_bench.look(order.uuid, evidence=True) == seen
+    assert not provider.list_snapshots(order.uuid), (
+        "list_snapshots shows one where none was taken to its end"
+    )
+    assert everything(ims_target) == before, changes(ims_target, before)
+    assert ims_bench.look(order.uuid, evidence=True) == seen, "the VM is not as it was before"
 
 
 def test_a_snapshot_is_announced_and_discarded_by_its_own_operation_only(
@@ -375,24 +407,30 @@ def test_a_snapshot_is_announced_and_discarded_by_its_own_operation_only(
     undo = Undo(new_operation())
     provider.take_snapshot(order.uuid, "first", undo)
     announced = Resource("snapshot", f"{order.uuid}/first/{undo.operation}", undo.operation)
-    assert undo.announced == [announced]
+    assert undo.announced == [announced], f"announced was {undo.announced}"
     found, discard = provider.list_snapshots(order.uuid), ims_target.provider.discard
     other = new_operation()
     for operation in (other, ""):
-        assert discard(replace(announced, operation=operation)) is Discarded.NOT_OURS
+        assert discard(replace(announced, operation=operation)) is Discarded.NOT_OURS, (
+            f"discard for the operation {operation!r} did not leave another one's snapshot"
+        )
     namesake = f"{order.uuid}/first/{other}"
-    assert discard(Resource("snapshot", namesake, other)) is not Discarded.REMOVED
-    assert provider.list_snapshots(order.uuid) == found
-    assert discard(announced) is Discarded.REMOVED
-    assert discard(announced) is Discarded.ABSENT
-    assert everything(ims_target) == before
-    assert ims_bench.look(order.uuid, evidence=True) == seen
+    assert discard(Resource("snapshot", namesake, other)) is not Discarded.REMOVED, (
+        "discard removed the snapshot of another operation"
+    )
+    assert provider.list_snapshots(order.uuid) == found, (
+        "list_snapshots shows something else than before"
+    )
+    assert discard(announced) is Discarded.REMOVED, "discard did not remove the snapshot"
+    assert discard(announced) is Discarded.ABSENT, "the second discard did not find it gone"
+    assert everything(ims_target) == before, changes(ims_target, before)
+    assert ims_bench.look(order.uuid, evidence=True) == seen, "the VM is not as it was before"
 
 
 def _take(provider: Snapshots, vm: str, name: str) -> Snapshot:
     provider.take_snapshot(vm, name, Undo(operation := new_operation()))
     [found] = [each for each in provider.list_snapshots(vm) if each.name == name]
-    assert found.operation == operation
+    assert found.operation == operation, "list_snapshots does not show the operation that took it"
     return found
 
 
@@ -403,4 +441,4 @@ def _current(provider: Snapshots, vm: str) -> list[str]:
 def _refused(provider: Snapshots, vm: str) -> None:
     with pytest.raises(ConflictError) as caught:
         provider.restore_snapshot(vm, "first")
-    assert caught.value.code == "vm-running"
+    assert caught.value.code == "vm-running", f"the error's code is {caught.value.code!r}"

@@ -40,9 +40,11 @@ def test_a_vm_goes_through_its_states(ims_target: Target, ims_bench: Bench) -> N
         if expected is State.STOPPED:
             ims_target.provider.stop(order.uuid, force=True, timeout=30)
         (listed,) = (vm for vm in ims_target.provider.inspect() if vm.uuid == order.uuid)
-        assert listed.state is expected
-        assert ims_bench.look(order.uuid).state is expected
-        assert ims_bench.look(order.uuid, evidence=True).state is expected
+        assert listed.state is expected, f"the VM is not shown as {expected}"
+        assert ims_bench.look(order.uuid).state is expected, f"the VM is not shown as {expected}"
+        assert ims_bench.look(order.uuid, evidence=True).state is expected, (
+            f"the VM is not shown as {expected}"
+        )
 
 
 def test_defined_and_stopped_are_told_apart(ims_target: Target, ims_bench: Bench) -> None:
@@ -57,4 +59,4 @@ def test_defined_and_stopped_are_told_apart(ims_target: Target, ims_bench: Bench
     if ims_target.expect_start:
         ims_target.provider.start(order.uuid, None)
         ims_target.provider.stop(order.uuid, force=True, timeout=30)
-        assert ims_bench.look(order.uuid).state is State.STOPPED
+        assert ims_bench.look(order.uuid).state is State.STOPPED, "the VM is not shown as stopped"

@@ -10,7 +10,7 @@ import pytest
 from ims_core.errors import ConflictError, NotFoundError
 from ims_core.models import Mark, State
 from ims_core.spi import Suspend
-from ims_core.testing.bench import everything
+from ims_core.testing.bench import changes, everything
 from ims_core.testing.needs import declared
 
 if TYPE_CHECKING:
@@ -46,10 +46,12 @@ def test_a_suspended_vm_is_seen_as_such_and_keeps_its_mark(
     (listed,) = (vm for vm in ims_target.provider.inspect() if vm.uuid == order.uuid)
     alone = ims_bench.look(order.uuid, evidence=True)
     for vm in (listed, alone):
-        assert vm.state is State.SUSPENDED
-        assert vm.mark == order.mark
-        assert not vm.problem
-    assert order.uuid not in {each.uuid for each in ims_target.provider.metrics()}
+        assert vm.state is State.SUSPENDED, "the VM is not shown as suspended"
+        assert vm.mark == order.mark, "suspend changed the mark"
+        assert not vm.problem, "inspect sees a problem in the VM"
+    assert order.uuid not in {each.uuid for each in ims_target.provider.metrics()}, (
+        "metrics() answers with a VM that is suspended"
+    )
 
 
 def test_a_suspended_vm_goes_on_with_what_it_had(ims_target: Target, ims_bench: Bench) -> None:
@@ -66,10 +68,10 @@ def test_a_suspended_vm_goes_on_with_what_it_had(ims_target: Target, ims_bench: 
     provider.suspend(order.uuid)
     provider.resume(order.uuid)
     vm = ims_bench.look(order.uuid, evidence=True)
-    assert vm.state is State.RUNNING
+    assert vm.state is State.RUNNING, "the VM is not shown as running"
     assert vm.mark == order.mark, "it was not started, so it was told nothing new"
     assert vm.receipt == answer, "it has read its delivery before, and does not answer again"
-    assert everything(ims_target) == before
+    assert everything(ims_target) == before, changes(ims_target, before)
 
 
 def test_what_is_so_already_is_left_so(ims_target: Target, ims_bench: Bench) -> None:
@@ -81,10 +83,10 @@ def test_what_is_so_already_is_left_so(ims_target: Target, ims_bench: Bench) -> 
     provider = declared(ims_target, Suspend)
     order = _suspended(ims_target, ims_bench)
     provider.suspend(order.uuid)
-    assert ims_bench.look(order.uuid).state is State.SUSPENDED
+    assert ims_bench.look(order.uuid).state is State.SUSPENDED, "the VM is not shown as suspended"
     for _ in range(2):
         provider.resume(order.uuid)
-        assert ims_bench.look(order.uuid).state is State.RUNNING
+        assert ims_bench.look(order.uuid).state is State.RUNNING, "the VM is not shown as running"
 
 
 def test_the_mark_of_a_suspended_vm_can_be_replaced(ims_target: Target, ims_bench: Bench) -> None:
@@ -104,9 +106,9 @@ def test_the_mark_of_a_suspended_vm_can_be_replaced(ims_target: Target, ims_benc
         nonce=order.mark.nonce,
     )
     ims_target.provider.write_mark(order.uuid, mark)
-    assert ims_bench.mark(order.uuid) == mark
+    assert ims_bench.mark(order.uuid) == mark, "the mark is not as write_mark was given it"
     provider.resume(order.uuid)
-    assert ims_bench.mark(order.uuid) == mark
+    assert ims_bench.mark(order.uuid) == mark, "the mark is not as write_mark was given it"
 
 
 def test_a_vm_that_is_off_is_neither_suspended_nor_resumed(
@@ -123,8 +125,8 @@ def test_a_vm_that_is_off_is_neither_suspended_nor_resumed(
     for call, code in ((provider.suspend, "vm-not-running"), (provider.resume, "vm-not-suspended")):
         with pytest.raises(ConflictError) as caught:
             call(order.uuid)
-        assert caught.value.code == code
-        assert ims_bench.look(order.uuid).state is State.DEFINED
+        assert caught.value.code == code, f"the error's code is {caught.value.code!r}"
+        assert ims_bench.look(order.uuid).state is State.DEFINED, "the VM is not shown as defined"
 
 
 def test_a_vm_that_is_not_there_is_neither_suspended_nor_resumed(ims_target: Target) -> None:
@@ -152,12 +154,12 @@ def test_a_suspended_vm_is_neither_asked_to_stop_nor_started(
     provider = ims_target.provider
     with pytest.raises(ConflictError) as caught:
         provider.stop(order.uuid, force=False, timeout=SHORT)
-    assert caught.value.code == "vm-suspended"
+    assert caught.value.code == "vm-suspended", f"the error's code is {caught.value.code!r}"
     for delivery in (None, ims_bench.delivery(order.spec)):
         with pytest.raises(ConflictError) as caught:
             provider.start(order.uuid, delivery)
-        assert caught.value.code == "vm-suspended"
-    assert ims_bench.look(order.uuid).state is State.SUSPENDED
+        assert caught.value.code == "vm-suspended", f"the error's code is {caught.value.code!r}"
+    assert ims_bench.look(order.uuid).state is State.SUSPENDED, "the VM is not shown as suspended"
     assert ims_bench.mark(order.uuid) == order.mark, "what was not delivered is not recorded"
 
 
@@ -173,11 +175,13 @@ def test_a_suspended_vm_can_have_its_power_taken_and_starts_anew(
     before = everything(ims_target)
     declared(ims_target, Suspend).suspend(order.uuid)
     ims_target.provider.stop(order.uuid, force=True, timeout=POWER_OFF_SECONDS)
-    assert ims_bench.look(order.uuid).state is State.STOPPED
-    assert everything(ims_target) == before
+    assert ims_bench.look(order.uuid).state is State.STOPPED, "the VM is not shown as stopped"
+    assert everything(ims_target) == before, changes(ims_target, before)
     second = ims_bench.delivery(order.spec, changed="yes")
     ims_target.provider.start(order.uuid, second)
-    assert ims_bench.mark(order.uuid).nonce == second.nonce
+    assert ims_bench.mark(order.uuid).nonce == second.nonce, (
+        "the mark does not have the nonce of the new delivery"
+    )
     if ims_target.boots:
         ims_bench.answered(order, second.nonce)
 
@@ -191,8 +195,8 @@ def test_a_suspended_vm_is_deleted_with_its_memory(ims_target: Target, ims_bench
     before = everything(ims_target)
     order = _suspended(ims_target, ims_bench)
     ims_target.provider.delete(order.uuid)
-    assert not ims_bench.is_there(order.uuid)
-    assert everything(ims_target) == before
+    assert not ims_bench.is_there(order.uuid), "inspect still shows the VM"
+    assert everything(ims_target) == before, changes(ims_target, before)
 
 
 def _suspended(target: Target, bench: Bench) -> Order:

@@ -12,7 +12,7 @@ from ims_core.errors import ConflictError, NotFoundError
 from ims_core.models import Template
 from ims_core.names import make_up_name
 from ims_core.spi import TemplateStore
-from ims_core.testing.bench import Crash, CrashingUndo, everything, new_operation
+from ims_core.testing.bench import Crash, CrashingUndo, changes, everything, new_operation
 from ims_core.testing.needs import declared, left_out
 from ims_core.undo import Undo
 
@@ -44,7 +44,7 @@ def test_the_given_template_is_listed(ims_target: Target) -> None:
     target's template from this list.
     """
     found = declared(ims_target, TemplateStore).list_templates()
-    assert ims_target.template in found
+    assert ims_target.template in found, f"list_templates does not have {ims_target.template}"
 
 
 def test_a_template_is_imported_listed_and_deleted(
@@ -59,12 +59,18 @@ def test_a_template_is_imported_listed_and_deleted(
     store = declared(ims_target, TemplateStore)
     before = everything(ims_target)
     template = _import(ims_target, ims_bench, tmp_path)
-    assert template in store.list_templates()
-    assert store.find_template(template.name) == template
-    assert store.find_template(f"{template.name}-not") is None
+    assert template in store.list_templates(), f"list_templates does not have {template}"
+    assert store.find_template(template.name) == template, (
+        "find_template answers with something else than was imported"
+    )
+    assert store.find_template(f"{template.name}-not") is None, (
+        "find_template found a name that begins alike"
+    )
     store.delete_template(template.name)
-    assert everything(ims_target) == before
-    assert template.name not in [each.name for each in store.list_templates()]
+    assert everything(ims_target) == before, changes(ims_target, before)
+    assert template.name not in [each.name for each in store.list_templates()], (
+        "list_templates still has it"
+    )
 
 
 def test_a_template_of_that_name_is_kept(
@@ -84,10 +90,12 @@ def test_a_template_of_that_name_is_kept(
         declared(ims_target, TemplateStore).import_template(
             {"image": _image(ims_target, tmp_path)}, late, undo, _quiet
         )
-    assert caught.value.code == "template-exists"
+    assert caught.value.code == "template-exists", f"the error's code is {caught.value.code!r}"
     ims_bench.roll_back(undo)
-    assert template in declared(ims_target, TemplateStore).list_templates()
-    assert everything(ims_target) == before
+    assert template in declared(ims_target, TemplateStore).list_templates(), (
+        "list_templates no longer has the template as it was imported"
+    )
+    assert everything(ims_target) == before, changes(ims_target, before)
 
 
 def test_a_template_in_use_is_kept(ims_target: Target, ims_bench: Bench, tmp_path: Path) -> None:
@@ -102,9 +110,11 @@ def test_a_template_in_use_is_kept(ims_target: Target, ims_bench: Bench, tmp_pat
     order = ims_bench.created(spec)
     with pytest.raises(ConflictError) as caught:
         declared(ims_target, TemplateStore).delete_template(template.name)
-    assert caught.value.code == "template-in-use"
-    assert template in declared(ims_target, TemplateStore).list_templates()
-    assert not ims_bench.look(order.uuid).problem
+    assert caught.value.code == "template-in-use", f"the error's code is {caught.value.code!r}"
+    assert template in declared(ims_target, TemplateStore).list_templates(), (
+        "list_templates no longer has the template as it was imported"
+    )
+    assert not ims_bench.look(order.uuid).problem, "inspect sees a problem in the VM"
     ims_target.provider.delete(order.uuid)
     declared(ims_target, TemplateStore).delete_template(template.name)
 
@@ -117,7 +127,7 @@ def test_an_unknown_template_is_not_deleted(ims_target: Target) -> None:
     """
     with pytest.raises(NotFoundError) as caught:
         declared(ims_target, TemplateStore).delete_template("ims-kit-no-such-template")
-    assert caught.value.code == "template-not-found"
+    assert caught.value.code == "template-not-found", f"the error's code is {caught.value.code!r}"
 
 
 @pytest.mark.parametrize("recorded", [True, False])
@@ -139,14 +149,21 @@ def test_a_crash_while_importing_leaves_nothing(
             store.import_template({"image": image}, template, undo, _quiet)
         except Crash:
             for resource in undo.announced:
-                assert undo.operation in resource.name, resource
+                assert undo.operation in resource.name, (
+                    f"announced under a name without the operation id: {resource}"
+                )
             finished = False
         else:
             finished = True
             assert going_well > 0, "nothing was announced"
         ims_bench.roll_back(undo)
-        assert everything(ims_target) == before, f"crash at announcement {going_well + 1}"
-        assert template.name not in [each.name for each in store.list_templates()]
+        assert everything(ims_target) == before, (
+            f"after a crash at announcement {going_well + 1} and discard:"
+            f" {changes(ims_target, before)}"
+        )
+        assert template.name not in [each.name for each in store.list_templates()], (
+            "list_templates still has it"
+        )
         if finished:
             return
     pytest.fail(f"more than {MOST_ANNOUNCEMENTS} announcements")
