@@ -241,9 +241,10 @@ class Bench:
             vm = self.look(order.uuid, evidence=True)
             if vm.receipt is not None and vm.receipt.nonce == nonce:
                 return vm
-            assert time.monotonic() < end, (
-                f"no answer of the guest within {self.target.boot_timeout:g} s: inspect shows no"
-                f" receipt with the nonce {nonce} of this delivery, but {vm.receipt}"
+            too_late = time.monotonic() >= end
+            assert not too_late, (
+                f"the guest did not answer within {self.target.boot_timeout:g} s: inspect with"
+                f" evidence shows no receipt with the delivery's nonce {nonce}, but {vm.receipt}"
             )
             time.sleep(_PAUSE)
 
@@ -251,9 +252,8 @@ class Bench:
         """Watch until something has happened, for at most as long as a guest may take to boot."""
         end = time.monotonic() + self.target.boot_timeout
         while not happened():
-            assert time.monotonic() < end, (
-                f"did not happen within {self.target.boot_timeout:g} s: {what}"
-            )
+            too_late = time.monotonic() >= end
+            assert not too_late, f"did not happen within {self.target.boot_timeout:g} s: {what}"
             time.sleep(_PAUSE)
 
     # --- the end ---
@@ -310,7 +310,7 @@ def ims_nothing_left_behind(ims_target: Target) -> Iterator[None]:
     yield
     after = everything(ims_target)
     assert after == before, (
-        "when all VMs of the test were removed, the hypervisor was not as before:"
+        "after `delete` of all that the test had made, the hypervisor is not as before it:"
         f" {_changes(before, after)}"
     )
 

@@ -226,8 +226,8 @@ def test_delete_removes_a_running_vm(ims_target: Target, ims_bench: Bench) -> No
 def test_delete_leaves_other_vms_alone(ims_target: Target, ims_bench: Bench) -> None:
     """12. delete removes a VM with what was made for it, and nothing of another one.
 
-    Mend: in `delete`, find the VM's parts by their whole names, or by the operation id in its mark;
-    never by the beginning of a name.
+    Mend: in `delete`, find all parts of this VM by their whole names, or by the operation id in its
+    mark; never by the beginning of a name.
     """
     kept = ims_bench.created()
     before, listing = ims_bench.look(kept.uuid), everything(ims_target)
