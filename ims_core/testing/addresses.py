@@ -90,7 +90,9 @@ def test_set_addresses_checks_as_prepare_does(ims_target: Target, ims_bench: Ben
         )
     assert everything(ims_target) == before, changes(ims_target, before)
     own = ims_target.provider.set_addresses(holder.uuid, holder.spec.interfaces)
-    assert tuple(own) == holder.spec.interfaces, "a VM's own address is not taken"
+    assert tuple(own) == holder.spec.interfaces, (
+        "set_addresses does not return what the VM has already"
+    )
 
 
 def test_a_static_address_is_given_back(ims_target: Target, ims_bench: Bench) -> None:

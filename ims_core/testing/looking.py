@@ -151,7 +151,7 @@ def test_addresses_are_matched_by_mac_with_their_source(
     vm = ims_bench.look(order.uuid, evidence=True)
     if ims_target.boots:
         vm = ims_bench.answered(order, order.delivery.nonce)
-        assert vm.addresses, "a guest that answered has an address"
+        assert vm.addresses, "the guest answered, and inspect shows no address of it"
     macs = {card.mac for card in order.spec.interfaces}
     for address in vm.addresses:
         assert address.mac in macs, f"no card of the VM has the MAC of {address}; they have {macs}"

@@ -50,14 +50,18 @@ def test_numbers_are_none_or_plausible(ims_target: Target, ims_bench: Bench) -> 
     (found,) = ims_target.provider.metrics([order.uuid])
     lived = time.monotonic() - began
     assert found.name == order.name, "metrics shows another name"
-    assert (found.cpu_seconds or 0) <= BUSIEST * (lived + 1), "CPU time is in seconds"
-    assert abs(found.timestamp - time.time()) < CLOCK_SKEW, "timestamps are seconds, since 1970"
+    assert (found.cpu_seconds or 0) <= BUSIEST * (lived + 1), (
+        f"not CPU time in seconds: {found.cpu_seconds}"
+    )
+    assert abs(found.timestamp - time.time()) < CLOCK_SKEW, (
+        f"not seconds since 1970: {found.timestamp}"
+    )
     assert found.vcpus in (None, order.spec.vcpus), (
         "metrics shows another number of CPUs than was ordered"
     )
     if found.memory_max_bytes is not None:
         memory = order.spec.memory
-        assert memory // 2 < found.memory_max_bytes <= memory, "memory is in bytes"
+        assert memory // 2 < found.memory_max_bytes <= memory, "not the VM's memory in bytes"
         assert (found.memory_used_bytes or 0) <= order.spec.memory, (
             "more memory is used than the VM has"
         )

@@ -75,7 +75,7 @@ def test_a_paused_vm_goes_on_with_what_it_had(ims_target: Target, ims_bench: Ben
     assert vm.state is State.RUNNING, "the VM is not shown as running"
     assert vm.mark == order.mark, "the mark has changed"
     if ims_target.boots:
-        assert vm.receipt == answer, "it has read its delivery before, and does not answer again"
+        assert vm.receipt == answer, "its receipt is not the one of before"
 
 
 def test_a_paused_vm_is_left_so(ims_target: Target, ims_bench: Bench) -> None:

@@ -219,7 +219,7 @@ def test_a_snapshot_with_memory_comes_back_suspended_and_goes_on(
             "after resume it does not run, or its mark has changed"
         )
         if ims_target.boots:
-            assert vm.receipt == answer, "it has read its delivery before"
+            assert vm.receipt == answer, "its receipt is not the one of before"
         ims_target.provider.stop(order.uuid, force=True, timeout=POWER_OFF_SECONDS)
 
 

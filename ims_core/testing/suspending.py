@@ -69,8 +69,8 @@ def test_a_suspended_vm_goes_on_with_what_it_had(ims_target: Target, ims_bench: 
     provider.resume(order.uuid)
     vm = ims_bench.look(order.uuid, evidence=True)
     assert vm.state is State.RUNNING, "the VM is not shown as running"
-    assert vm.mark == order.mark, "it was not started, so it was told nothing new"
-    assert vm.receipt == answer, "it has read its delivery before, and does not answer again"
+    assert vm.mark == order.mark, "suspend or resume changed the mark"
+    assert vm.receipt == answer, "its receipt is not the one of before"
     assert everything(ims_target) == before, changes(ims_target, before)
 
 
@@ -160,7 +160,7 @@ def test_a_suspended_vm_is_neither_asked_to_stop_nor_started(
             provider.start(order.uuid, delivery)
         assert caught.value.code == "vm-suspended", f"the error's code is {caught.value.code!r}"
     assert ims_bench.look(order.uuid).state is State.SUSPENDED, "the VM is not shown as suspended"
-    assert ims_bench.mark(order.uuid) == order.mark, "what was not delivered is not recorded"
+    assert ims_bench.mark(order.uuid) == order.mark, "the mark names a delivery that was refused"
 
 
 def test_a_suspended_vm_can_have_its_power_taken_and_starts_anew(
