@@ -33,6 +33,7 @@ __all__ = [
     "CrashingUndo",
     "MeddlingUndo",
     "Order",
+    "changes",
     "everything",
     "ims_bench",
     "ims_nothing_left_behind",
@@ -218,7 +219,7 @@ class Bench:
     def look(self, vm: str, *, evidence: bool = False) -> VM:
         """One VM; it must be there."""
         found = self.provider.inspect([vm], evidence=evidence)
-        assert len(found) == 1, f"inspect([{vm!r}]) answered {len(found)} VMs"
+        assert len(found) == 1, f"inspect([{vm!r}]) answers with {len(found)} VMs, not with 1"
         return found[0]
 
     def is_there(self, uuid: str) -> bool:
@@ -228,7 +229,7 @@ class Bench:
     def mark(self, vm: str) -> Mark:
         """The mark of a VM; it must have one."""
         mark = self.look(vm).mark
-        assert mark is not None, f"VM {vm} has no mark"
+        assert mark is not None, f"inspect shows VM {vm} without a mark (mark=None)"
         return mark
 
     def answered(self, order: Order, nonce: str) -> VM:
@@ -240,14 +241,19 @@ class Bench:
             vm = self.look(order.uuid, evidence=True)
             if vm.receipt is not None and vm.receipt.nonce == nonce:
                 return vm
-            assert time.monotonic() < end, f"no receipt to nonce {nonce}; last: {vm.receipt}"
+            too_late = time.monotonic() >= end
+            assert not too_late, (
+                f"the guest did not answer within {self.target.boot_timeout:g} s: inspect with"
+                f" evidence shows no receipt with the delivery's nonce {nonce}, but {vm.receipt}"
+            )
             time.sleep(_PAUSE)
 
     def eventually(self, what: str, happened: Callable[[], object]) -> None:
         """Watch until something has happened, for at most as long as a guest may take to boot."""
         end = time.monotonic() + self.target.boot_timeout
         while not happened():
-            assert time.monotonic() < end, f"in vain: {what}"
+            too_late = time.monotonic() >= end
+            assert not too_late, f"did not happen within {self.target.boot_timeout:g} s: {what}"
             time.sleep(_PAUSE)
 
     # --- the end ---
@@ -255,7 +261,7 @@ class Bench:
     def roll_back(self, undo: Undo) -> None:
         """Discard all that was announced; nothing may be left."""
         left = undo.roll_back(self.provider, expired=lambda: False)
-        assert not left.all, f"discard left behind: {left.all}"
+        assert not left.all, f"discard did not remove all that was announced: {'; '.join(left.all)}"
 
     def finally_(self, cleanup: Callable[[], object]) -> None:
         """Have this called at the end, last one first."""
@@ -287,13 +293,26 @@ def everything(target: Target) -> set[str]:
     return found
 
 
+def changes(target: Target, before: set[str]) -> str:
+    """How the hypervisor differs now from an earlier listing, for the message of an assertion."""
+    return _changes(before, everything(target))
+
+
+def _changes(before: set[str], after: set[str]) -> str:
+    new, gone = (", ".join(sorted(each)) or "none" for each in (after - before, before - after))
+    return f"new in the hypervisor: {new}; gone from it: {gone}"
+
+
 @pytest.fixture(autouse=True)
 def ims_nothing_left_behind(ims_target: Target) -> Iterator[None]:
     """Compare the hypervisor before and after each test."""
     before = everything(ims_target)
     yield
     after = everything(ims_target)
-    assert after == before, f"left: {after - before}; lost: {before - after}"
+    assert after == before, (
+        "after `delete` of all that the test had made, the hypervisor is not as before it:"
+        f" {_changes(before, after)}"
+    )
 
 
 @pytest.fixture

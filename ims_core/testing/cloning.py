@@ -10,7 +10,7 @@ import pytest
 from ims_core.errors import ConflictError, NotFoundError
 from ims_core.models import State
 from ims_core.spi import Clone, Suspend
-from ims_core.testing.bench import Crash, CrashingUndo, everything
+from ims_core.testing.bench import Crash, CrashingUndo, changes, everything
 from ims_core.testing.needs import declared
 
 if TYPE_CHECKING:
@@ -32,22 +32,32 @@ MOST_ANNOUNCEMENTS = 100
 
 
 def test_a_clone_has_its_own_name_uuid_mark_and_cards(ims_target: Target, ims_bench: Bench) -> None:
-    """23. clone is a create: the VM is defined, not running, with the mark it was given."""
+    """23. clone is a create: the VM is defined, not running, with the mark it was given.
+
+    Mend: in `clone`, take only the root disk from the source and all else from `spec`, `delivery`
+    and `mark`, as `create` does. Do not start the clone, and only read the source.
+    """
     declared(ims_target, Clone)
     source = ims_bench.created()
     seen = ims_bench.look(source.uuid, evidence=True)
     clone = _cloned(ims_target, ims_bench, source)
     vm = ims_bench.look(clone.uuid)
-    assert (vm.name, vm.state, vm.mark) == (clone.name, State.DEFINED, clone.mark)
-    assert not vm.problem
-    assert ims_bench.look(clone.name).uuid == clone.uuid
+    assert (vm.name, vm.state, vm.mark) == (clone.name, State.DEFINED, clone.mark), (
+        "the clone does not have its own name and mark, or is not shown as defined"
+    )
+    assert not vm.problem, "inspect sees a problem in the VM"
+    assert ims_bench.look(clone.name).uuid == clone.uuid, "inspect by name shows another UUID"
     assert ims_bench.look(source.uuid, evidence=True) == seen, "the source is not as it was"
 
 
 def test_a_clone_and_its_source_are_deleted_independently(
     ims_target: Target, ims_bench: Bench
 ) -> None:
-    """23. Afterwards neither depends on the other, and nothing is left of either."""
+    """23. Afterwards neither depends on the other, and nothing is left of either.
+
+    Mend: in `clone`, copy the disk in full, without a backing file or a snapshot that both need,
+    and give all parts of the clone names of its own.
+    """
     declared(ims_target, Clone)
     for first_goes in ("source", "clone"):
         before = everything(ims_target)
@@ -55,16 +65,22 @@ def test_a_clone_and_its_source_are_deleted_independently(
         clone = _cloned(ims_target, ims_bench, source)
         goes, stays = (source, clone) if first_goes == "source" else (clone, source)
         ims_target.provider.delete(goes.uuid)
-        assert not ims_bench.look(stays.uuid).problem
+        assert not ims_bench.look(stays.uuid).problem, "inspect sees a problem in the VM"
         if ims_target.expect_start:
             ims_target.provider.start(stays.uuid, stays.delivery)
-            assert ims_bench.look(stays.uuid).state is State.RUNNING
+            assert ims_bench.look(stays.uuid).state is State.RUNNING, (
+                "the VM is not shown as running"
+            )
         ims_target.provider.delete(stays.uuid)
-        assert everything(ims_target) == before
+        assert everything(ims_target) == before, changes(ims_target, before)
 
 
 def test_a_clone_reads_its_own_delivery(ims_target: Target, ims_bench: Bench) -> None:
-    """23. The root disk is a copy as it is, and yet 10. the delivery is the clone's own."""
+    """23. The root disk is a copy as it is, and yet 10. the delivery is the clone's own.
+
+    Mend: in `clone`, put `delivery` in place as `create` does, and give the clone no medium and no
+    values of the source.
+    """
     declared(ims_target, Clone)
     source = ims_bench.started()
     ims_bench.answered(source, source.delivery.nonce)
@@ -73,29 +89,43 @@ def test_a_clone_reads_its_own_delivery(ims_target: Target, ims_bench: Bench) ->
     ims_target.provider.start(clone.uuid, clone.delivery)
     receipt = ims_bench.answered(clone, clone.delivery.nonce).receipt
     assert receipt is not None
-    assert receipt.digest == clone.delivery.digest
+    assert receipt.digest == clone.delivery.digest, (
+        "the guest read another delivery than the clone's"
+    )
 
 
 def test_a_running_vm_is_not_cloned(ims_target: Target, ims_bench: Bench) -> None:
-    """23. The source must be off: else ConflictError, and nothing is made."""
+    """23. The source must be off: else ConflictError, and nothing is made.
+
+    Mend: in `clone`, look at the source's state before you make anything, and if it runs, raise
+    `ConflictError` with the code `vm-running`.
+    """
     declared(ims_target, Clone)
     source = ims_bench.started()
     _refused(ims_target, ims_bench, source.uuid, "vm-running")
-    assert ims_bench.look(source.uuid).state is State.RUNNING
+    assert ims_bench.look(source.uuid).state is State.RUNNING, "the VM is not shown as running"
 
 
 def test_a_suspended_vm_is_not_cloned(ims_target: Target, ims_bench: Bench) -> None:
-    """23. The source must be off: a suspended one is ConflictError too, and stays suspended."""
+    """23. The source must be off: a suspended one is ConflictError too, and stays suspended.
+
+    Mend: in `clone`, look for saved memory of the source before you make anything, and if there is
+    some, raise `ConflictError` with the code `vm-suspended`.
+    """
     declared(ims_target, Clone)
     suspending = declared(ims_target, Suspend)
     source = ims_bench.settled()
     suspending.suspend(source.uuid)
     _refused(ims_target, ims_bench, source.uuid, "vm-suspended")
-    assert ims_bench.look(source.uuid).state is State.SUSPENDED
+    assert ims_bench.look(source.uuid).state is State.SUSPENDED, "the VM is not shown as suspended"
 
 
 def test_a_clone_is_refused_a_name_that_is_taken(ims_target: Target, ims_bench: Bench) -> None:
-    """8. A name that is taken is refused, and the namesake left as it was."""
+    """8. A name that is taken is refused, and the namesake left as it was.
+
+    Mend: in `clone`, check the name by the same code as `create`, and raise `ConflictError` with
+    the code `vm-exists`. Let `discard` go by the operation id.
+    """
     provider = declared(ims_target, Clone)
     source = ims_bench.created()
     clone = ims_bench.order(ims_bench.spec(name="ims-kit-clone"))
@@ -103,13 +133,17 @@ def test_a_clone_is_refused_a_name_that_is_taken(ims_target: Target, ims_bench: 
     seen = ims_bench.look(namesake.uuid)
     with pytest.raises(ConflictError) as caught:
         provider.clone(source.uuid, clone.spec, clone.delivery, clone.mark, clone.undo)
-    assert caught.value.code == "vm-exists"
+    assert caught.value.code == "vm-exists", f"the error's code is {caught.value.code!r}"
     ims_bench.roll_back(clone.undo)
-    assert ims_bench.look(namesake.uuid) == seen
+    assert ims_bench.look(namesake.uuid) == seen, "the VM that has the name is not as it was"
 
 
 def test_a_clone_of_a_vm_that_is_not_there_is_refused(ims_target: Target, ims_bench: Bench) -> None:
-    """17. Where a VM must exist and does not, NotFoundError is raised."""
+    """17. Where a VM must exist and does not, NotFoundError is raised.
+
+    Mend: in `clone`, look the source up by its UUID first, and raise `NotFoundError` if it is not
+    there.
+    """
     provider = declared(ims_target, Clone)
     clone = ims_bench.order()
     with pytest.raises(NotFoundError):
@@ -120,7 +154,11 @@ def test_a_clone_of_a_vm_that_is_not_there_is_refused(ims_target: Target, ims_be
 def test_a_crash_at_any_announcement_of_a_clone_leaves_nothing(
     ims_target: Target, ims_bench: Bench, recorded: bool
 ) -> None:
-    """7. If it raises, what it had made may remain: the service discards what was announced."""
+    """7. If it raises, what it had made may remain: the service discards what was announced.
+
+    Mend: in `clone`, announce each thing before you make it, as `create` does. Leave nothing at the
+    source, no lock and no temporary snapshot, that is not announced as well.
+    """
     provider = declared(ims_target, Clone)
     source = ims_bench.created()
     seen, before = ims_bench.look(source.uuid), everything(ims_target)
@@ -131,8 +169,11 @@ def test_a_crash_at_any_announcement_of_a_clone_leaves_nothing(
             provider.clone(source.uuid, order.spec, order.delivery, order.mark, undo)
         except Crash:
             ims_bench.roll_back(undo)
-            assert everything(ims_target) == before, f"crash at announcement {going_well + 1}"
-            assert ims_bench.look(source.uuid) == seen
+            assert everything(ims_target) == before, (
+                f"after a crash at announcement {going_well + 1} and discard:"
+                f" {changes(ims_target, before)}"
+            )
+            assert ims_bench.look(source.uuid) == seen, "the source is not as it was"
         else:
             order.made = True
             assert going_well > 0, "nothing was announced"
@@ -151,6 +192,6 @@ def _refused(target: Target, bench: Bench, source: str, code: str) -> None:
     clone, before = bench.order(), everything(target)
     with pytest.raises(ConflictError) as caught:
         declared(target, Clone).clone(source, clone.spec, clone.delivery, clone.mark, clone.undo)
-    assert caught.value.code == code
+    assert caught.value.code == code, f"the error's code is {caught.value.code!r}"
     bench.roll_back(clone.undo)
-    assert everything(target) == before
+    assert everything(target) == before, changes(target, before)

@@ -9,7 +9,7 @@ import pytest
 from ims_core.errors import ConflictError, UnsupportedError
 from ims_core.models import Carrier, State
 from ims_core.spi import LiveContext
-from ims_core.testing.bench import everything
+from ims_core.testing.bench import changes, everything
 from ims_core.testing.needs import declared, undeclared
 
 if TYPE_CHECKING:
@@ -33,19 +33,30 @@ _CARRIERS = pytest.mark.parametrize("carrier", list(Carrier), ids=str)
 def test_a_delivery_by_each_carrier_is_read(
     ims_target: Target, ims_bench: Bench, carrier: Carrier
 ) -> None:
-    """10. start puts the delivery in place, by whichever carrier the provider declares."""
+    """10. start puts the delivery in place, by whichever carrier the provider declares.
+
+    Mend: in `create` and `start`, put the delivery in place in the way of `delivery.carrier`: the
+    bytes of `medium` unchanged, the `files`, or all of the `values`. Leave a carrier that guests
+    cannot read here out of `features.carriers`.
+    """
     _needs(ims_target, carrier)
     order = ims_bench.started(carrier=carrier)
     receipt = ims_bench.answered(order, order.delivery.nonce).receipt
     assert receipt is not None
-    assert not receipt.problem(digest=order.delivery.digest, nonce=order.delivery.nonce)
+    assert not receipt.problem(digest=order.delivery.digest, nonce=order.delivery.nonce), (
+        "the receipt does not fit the delivery"
+    )
 
 
 @_CARRIERS
 def test_a_running_vm_is_told_again_and_answers(
     ims_target: Target, ims_bench: Bench, carrier: Carrier
 ) -> None:
-    """20. update_context puts a delivery in place of the running VM's; the VM keeps running."""
+    """20. update_context puts a delivery in place of the running VM's; the VM keeps running.
+
+    Mend: in `update_context`, make the new delivery beside the old one, show it to the guest, write
+    its `digest` and `nonce` into the mark, and then remove the old one. Do not restart the guest.
+    """
     provider = _live(ims_target, carrier)
     order = ims_bench.started(carrier=carrier)
     ims_bench.answered(order, order.delivery.nonce)
@@ -53,29 +64,47 @@ def test_a_running_vm_is_told_again_and_answers(
     second = ims_bench.delivery(order.spec, carrier, changed="yes")
     provider.update_context(order.uuid, second)
     mark = ims_bench.mark(order.uuid)
-    assert (mark.digest, mark.nonce) == (second.digest, second.nonce)
+    assert (mark.digest, mark.nonce) == (second.digest, second.nonce), (
+        "the mark does not have the digest and the nonce of the new delivery"
+    )
     vm = ims_bench.answered(order, second.nonce)
-    assert vm.state is State.RUNNING
+    assert vm.state is State.RUNNING, "the VM is not shown as running"
     assert vm.receipt is not None
-    assert not vm.receipt.problem(digest=second.digest, nonce=second.nonce)
-    assert len(everything(ims_target)) == len(before), "the old delivery goes"
+    assert not vm.receipt.problem(digest=second.digest, nonce=second.nonce), (
+        "the receipt does not fit the new delivery"
+    )
+    assert len(everything(ims_target)) == len(before), (
+        f"the old delivery must go: {changes(ims_target, before)}"
+    )
 
 
 def test_telling_the_same_again_comes_to_the_same_end(ims_target: Target, ims_bench: Bench) -> None:
-    """20. update_context, repeated after a failure, comes to the same end."""
+    """20. update_context, repeated after a failure, comes to the same end.
+
+    Mend: in `update_context`, look at what an earlier call has done already (the nonce in the mark,
+    a medium that is there), do the rest, and return without an error if there is none.
+    """
     provider = _live(ims_target)
     order = ims_bench.started(carrier=_first_live(ims_target))
     second = ims_bench.delivery(order.spec, _first_live(ims_target), changed="yes")
     provider.update_context(order.uuid, second)
     provider.update_context(order.uuid, second)
     mark = ims_bench.mark(order.uuid)
-    assert (mark.digest, mark.nonce) == (second.digest, second.nonce)
+    assert (mark.digest, mark.nonce) == (second.digest, second.nonce), (
+        "the mark does not have the digest and the nonce of the new delivery"
+    )
     vm = ims_bench.look(order.uuid)
-    assert (vm.state, vm.problem) == (State.RUNNING, "")
+    assert (vm.state, vm.problem) == (State.RUNNING, ""), (
+        "inspect does not show the VM as running without a problem"
+    )
 
 
 def test_what_was_told_again_stays_for_the_next_start(ims_target: Target, ims_bench: Bench) -> None:
-    """13. The delivery stays with the VM, also one that came while it ran."""
+    """13. The delivery stays with the VM, also one that came while it ran.
+
+    Mend: in `update_context`, change not only what the running guest sees, but also what the VM
+    will start with: its stored definition, or its stored values.
+    """
     provider = _live(ims_target)
     order = ims_bench.started(carrier=_first_live(ims_target))
     second = ims_bench.delivery(order.spec, _first_live(ims_target), changed="yes")
@@ -84,23 +113,33 @@ def test_what_was_told_again_stays_for_the_next_start(ims_target: Target, ims_be
     ims_target.provider.start(order.uuid, None)
     receipt = ims_bench.answered(order, second.nonce).receipt
     assert receipt is not None
-    assert receipt.digest == second.digest
+    assert receipt.digest == second.digest, "the guest did not read what it was told while it ran"
 
 
 def test_a_vm_that_is_off_is_not_told_again(ims_target: Target, ims_bench: Bench) -> None:
-    """20. update_context is for a running VM; on one that is off it raises ConflictError."""
+    """20. update_context is for a running VM; on one that is off it raises ConflictError.
+
+    Mend: in `update_context`, look at the VM's state first, and if it is off, raise `ConflictError`
+    (`vm-not-running`) before you change its delivery or its mark.
+    """
     provider = _live(ims_target)
     order = ims_bench.created(carrier=_first_live(ims_target))
     with pytest.raises(ConflictError):
         provider.update_context(order.uuid, order.delivery)
-    assert ims_bench.mark(order.uuid) == order.mark
+    assert ims_bench.mark(order.uuid) == order.mark, (
+        "the mark has changed, though the delivery was refused"
+    )
 
 
 @_CARRIERS
 def test_only_live_carriers_tell_again(
     ims_target: Target, ims_bench: Bench, carrier: Carrier
 ) -> None:
-    """20. A carrier whose limits do not say live is refused, and the VM keeps what it has."""
+    """20. A carrier whose limits do not say live is refused, and the VM keeps what it has.
+
+    Mend: in `update_context`, look at the delivery's carrier first, and if its limits do not say
+    `live`, raise `UnsupportedError` (`carrier-impossible`) before you change anything.
+    """
     _needs(ims_target, carrier)
     provider = declared(ims_target, LiveContext)
     if ims_target.provider.features.carriers[carrier].live:
@@ -108,7 +147,9 @@ def test_only_live_carriers_tell_again(
     order = ims_bench.started(carrier=carrier)
     with pytest.raises(UnsupportedError):
         provider.update_context(order.uuid, ims_bench.delivery(order.spec, carrier, changed="yes"))
-    assert ims_bench.mark(order.uuid) == order.mark
+    assert ims_bench.mark(order.uuid) == order.mark, (
+        "the mark has changed, though the delivery was refused"
+    )
 
 
 def _needs(target: Target, carrier: Carrier) -> None:

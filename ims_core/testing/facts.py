@@ -16,7 +16,7 @@ import pytest
 
 from ims_core.errors import BusyError, UnavailableError
 from ims_core.models import Carrier
-from ims_core.testing.bench import everything
+from ims_core.testing.bench import changes, everything
 from ims_core.testing.needs import left_out
 
 if TYPE_CHECKING:
@@ -37,14 +37,23 @@ __all__ = [
 
 
 def test_each_setting_is_described(ims_target: Target) -> None:
-    """1. open gets settings that the class's own settings() model has validated."""
+    """1. open gets settings that the class's own settings() model has validated.
+
+    Mend: give each field of the model that `settings()` returns a description:
+    `Field(description="…")`.
+    """
     model = type(ims_target.provider).settings()
     nameless = [name for name, field in model.model_fields.items() if not field.description]
     assert not nameless, f"settings without a description: {nameless}"
 
 
 def test_closing_twice_is_harmless(ims_target: Target) -> None:
-    """1. close is called at the end, also after errors."""
+    """1. close is called at the end, also after errors.
+
+    Mend: in `close`, return when the connection is closed already, and catch whatever the
+    hypervisor's library raises there. Keep each connection in its own instance: closing one must
+    not end another.
+    """
     if ims_target.settings is None:
         left_out("settings")
     second = type(ims_target.provider).open(ims_target.settings)
@@ -54,52 +63,81 @@ def test_closing_twice_is_harmless(ims_target: Target) -> None:
 
 
 def test_what_is_made_outlives_the_connection(ims_target: Target, ims_bench: Bench) -> None:
-    """18. A provider never keeps state outside its hypervisor and its instance."""
+    """18. A provider never keeps state outside its hypervisor and its instance.
+
+    Mend: write the mark into the hypervisor, and let `inspect` and `delete` find every part there:
+    keep nothing about VMs in the instance or on this machine. Make `identity` of the hypervisor and
+    the place in it, not of the connection.
+    """
     if ims_target.settings is None:
         left_out("settings")
     order = ims_bench.created()
     with type(ims_target.provider).open(ims_target.settings) as second:
-        assert second.identity == ims_target.provider.identity
+        assert second.identity == ims_target.provider.identity, (
+            "identity differs between two connections"
+        )
         (vm,) = second.inspect([order.uuid])
-        assert vm.mark == order.mark
+        assert vm.mark == order.mark, "another connection sees another mark"
         second.delete(order.uuid)
-    assert not ims_bench.is_there(order.uuid)
+    assert not ims_bench.is_there(order.uuid), "inspect still shows the VM"
 
 
 def test_check_makes_nothing_and_says_how_to_mend(ims_target: Target) -> None:
-    """18. A provider keeps to its conduct: check makes nothing, and each finding has a fix."""
+    """18. A provider keeps to its conduct: check makes nothing, and each finding has a fix.
+
+    Mend: in `check`, only read. Give each `Finding` a `subject` and a `message`; where `ok` is
+    False, put the command or the setting that mends it into `fix`.
+    """
     before = everything(ims_target)
     for finding in ims_target.provider.check():
-        assert finding.subject
-        assert finding.message
+        assert finding.subject, f"a finding without a subject: {finding}"
+        assert finding.message, f"a finding without a message: {finding}"
         assert finding.ok or finding.fix, f"{finding.subject}: no fix for {finding.message!r}"
-    assert everything(ims_target) == before
+    assert everything(ims_target) == before, changes(ims_target, before)
 
 
 def test_hosts_have_a_capacity(ims_target: Target) -> None:
-    """15. A number the hypervisor cannot give is None, and one it gives is plausible."""
+    """15. A number the hypervisor cannot give is None, and one it gives is plausible.
+
+    Mend: in `hosts`, give each `Host` its name, its number of CPUs and its memory in bytes; give
+    `memory_free` in bytes, or None. Return an empty sequence if the pool hides its hosts.
+    """
     for host in ims_target.provider.hosts():
-        assert host.name
-        assert host.cpus > 0
-        assert host.memory > 0
-        assert host.memory_free is None or 0 <= host.memory_free <= host.memory
+        assert host.name, f"a host without a name: {host}"
+        assert host.cpus > 0, f"host {host.name} has {host.cpus} CPUs"
+        assert host.memory > 0, f"host {host.name} has {host.memory} bytes of memory"
+        assert host.memory_free is None or 0 <= host.memory_free <= host.memory, (
+            f"host {host.name}: {host.memory_free} of {host.memory} bytes are free"
+        )
 
 
 def test_features_are_within_what_is_known(ims_target: Target) -> None:
-    """19. A feature is there exactly when it is declared: the declaration can be used."""
+    """19. A feature is there exactly when it is declared: the declaration can be used.
+
+    Mend: set `name` to the name of the entry point. Give `features.carriers` at least one
+    `Carrier`, each with a `max_bytes` above 0, and name the format of the target's template in
+    `features.template_formats`.
+    """
     provider = ims_target.provider
-    assert provider.name
+    assert provider.name, "the provider has no name"
     assert provider.features.carriers, "no carrier: no guest can be told anything"
     for carrier, limits in provider.features.carriers.items():
-        assert carrier in Carrier
-        assert limits.max_bytes > 0
-    assert ims_target.template.format in provider.features.template_formats
+        assert carrier in Carrier, f"{carrier!r} is no carrier that IMS knows"
+        assert limits.max_bytes > 0, f"carrier {carrier} holds {limits.max_bytes} bytes"
+    assert ims_target.template.format in provider.features.template_formats, (
+        f"the target's template is {ims_target.template.format}, which is not declared"
+    )
 
 
 def test_a_hypervisor_that_stops_answering_ends_no_call_late(
     ims_target: Target, ims_bench: Bench
 ) -> None:
-    """3. Every call ends, even if the hypervisor stops answering: then UnavailableError."""
+    """3. Every call ends, even if the hypervisor stops answering: then UnavailableError.
+
+    Mend: put a time limit on every request, on reading its answer and on waiting for a lock, and
+    raise `UnavailableError` when it is over. Make it shorter than the target's `patience`. Let
+    `write_mark` replace the mark by one request.
+    """
     if ims_target.freeze is None:
         left_out("freeze")
     order = ims_bench.created()
@@ -112,7 +150,11 @@ def test_a_hypervisor_that_stops_answering_ends_no_call_late(
 
 
 def test_settings_refuse_what_they_do_not_know(ims_target: Target) -> None:
-    """1. The settings() model validates: a misspelt setting is refused, never ignored."""
+    """1. The settings() model validates: a misspelt setting is refused, never ignored.
+
+    Mend: give the model that `settings()` returns the line `model_config =
+    ConfigDict(extra="forbid")`.
+    """
     model = type(ims_target.provider).settings()
     given = dict(ims_target.settings or {}, ims_kit_no_such_setting="1")
     with pytest.raises(ValueError, match="ims_kit_no_such_setting"):
@@ -120,14 +162,21 @@ def test_settings_refuse_what_they_do_not_know(ims_target: Target) -> None:
 
 
 def test_the_process_is_left_as_it_was(ims_target: Target, ims_bench: Bench) -> None:
-    """18. A provider keeps no state outside its hypervisor and its instance."""
+    """18. A provider keeps no state outside its hypervisor and its instance.
+
+    Mend: do not change the working directory, umask, environment, signal handlers, default socket
+    timeout, locale or the root logger's level. Pass such values to the one call or child process
+    that needs them; if a library changes them, put them back.
+    """
     before = _process()
     order = ims_bench.created()
     ims_target.provider.inspect(evidence=True)
     if ims_target.expect_start:
         ims_target.provider.start(order.uuid, order.delivery)
     ims_target.provider.delete(order.uuid)
-    assert _process() == before
+    assert _process() == before, (
+        f"changed: {[key for key, value in _process().items() if value != before[key]]}"
+    )
 
 
 def _process() -> dict[str, object]:

@@ -24,29 +24,47 @@ BUSIEST = 16
 
 
 def test_metrics_are_of_running_vms_only(ims_target: Target, ims_bench: Bench) -> None:
-    """14. metrics takes any number of VMs, by name or UUID; those that are off have none."""
+    """14. metrics takes any number of VMs, by name or UUID; those that are off have none.
+
+    Mend: in `metrics`, leave out the VMs that do not run, and compare the entries of `vms` with
+    both names and UUIDs.
+    """
     off, running = ims_bench.created(), ims_bench.started()
     asked = [off.uuid, running.name]
-    assert [each.uuid for each in ims_target.provider.metrics(asked)] == [running.uuid]
+    assert [each.uuid for each in ims_target.provider.metrics(asked)] == [running.uuid], (
+        "metrics of two VMs did not answer with just the one that runs"
+    )
     everyone = {each.uuid for each in ims_target.provider.metrics()}
-    assert running.uuid in everyone
-    assert off.uuid not in everyone
+    assert running.uuid in everyone, "metrics() leaves out a VM that runs"
+    assert off.uuid not in everyone, "metrics() answers with a VM that is off"
 
 
 def test_numbers_are_none_or_plausible(ims_target: Target, ims_bench: Bench) -> None:
-    """15. A number the hypervisor cannot give is None."""
+    """15. A number the hypervisor cannot give is None.
+
+    Mend: in `metrics`, convert what the hypervisor says: `timestamp` and `cpu_seconds` to seconds,
+    memory, disk and network to bytes. Give None for a number that it does not know, not 0 or -1.
+    """
     began = time.monotonic()
     order = ims_bench.started()
     (found,) = ims_target.provider.metrics([order.uuid])
     lived = time.monotonic() - began
-    assert found.name == order.name
-    assert (found.cpu_seconds or 0) <= BUSIEST * (lived + 1), "CPU time is in seconds"
-    assert abs(found.timestamp - time.time()) < CLOCK_SKEW, "timestamps are seconds, since 1970"
-    assert found.vcpus in (None, order.spec.vcpus)
+    assert found.name == order.name, "metrics shows another name"
+    assert (found.cpu_seconds or 0) <= BUSIEST * (lived + 1), (
+        f"not CPU time in seconds: {found.cpu_seconds}"
+    )
+    assert abs(found.timestamp - time.time()) < CLOCK_SKEW, (
+        f"not seconds since 1970: {found.timestamp}"
+    )
+    assert found.vcpus in (None, order.spec.vcpus), (
+        "metrics shows another number of CPUs than was ordered"
+    )
     if found.memory_max_bytes is not None:
         memory = order.spec.memory
-        assert memory // 2 < found.memory_max_bytes <= memory, "memory is in bytes"
-        assert (found.memory_used_bytes or 0) <= order.spec.memory
+        assert memory // 2 < found.memory_max_bytes <= memory, "not the VM's memory in bytes"
+        assert (found.memory_used_bytes or 0) <= order.spec.memory, (
+            "more memory is used than the VM has"
+        )
     for field in fields(Metrics):
         value = getattr(found, field.name)
         if value is not None and not isinstance(value, str):
@@ -54,12 +72,17 @@ def test_numbers_are_none_or_plausible(ims_target: Target, ims_bench: Bench) -> 
 
 
 def test_counters_never_run_backwards(ims_target: Target, ims_bench: Bench) -> None:
-    """15. Numbers are never guessed: a counter read later is not smaller."""
+    """15. Numbers are never guessed: a counter read later is not smaller.
+
+    Mend: in `metrics`, return the hypervisor's totals since the VM's start, not rates or
+    differences, and take `timestamp` from the same clock each time. A counter that was a number
+    must not become None.
+    """
     order = ims_bench.started()
     (first,) = ims_target.provider.metrics([order.uuid])
     (second,) = ims_target.provider.metrics([order.uuid])
-    assert second.timestamp >= first.timestamp
+    assert second.timestamp >= first.timestamp, "the later timestamp is smaller"
     for name in ("cpu_seconds", "disk_read_bytes", "disk_write_bytes", "net_rx_bytes"):
         before, after = getattr(first, name), getattr(second, name)
         if before is not None:
-            assert after >= before, name
+            assert after >= before, f"{name} was {before}, and later {after}"

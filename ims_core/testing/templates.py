@@ -12,7 +12,7 @@ from ims_core.errors import ConflictError, NotFoundError
 from ims_core.models import Template
 from ims_core.names import make_up_name
 from ims_core.spi import TemplateStore
-from ims_core.testing.bench import Crash, CrashingUndo, everything, new_operation
+from ims_core.testing.bench import Crash, CrashingUndo, changes, everything, new_operation
 from ims_core.testing.needs import declared, left_out
 from ims_core.undo import Undo
 
@@ -37,30 +37,51 @@ MOST_ANNOUNCEMENTS = 100
 
 
 def test_the_given_template_is_listed(ims_target: Target) -> None:
-    """19. A feature is there exactly when its protocol is: templates are listed with all facts."""
+    """19. A feature is there exactly when its protocol is: templates are listed with all facts.
+
+    Mend: let `list_templates` return each template with all fields as `import_template` got them:
+    keep the whole `Template` beside the image and read it by `Template.from_dict`. Take the
+    target's template from this list.
+    """
     found = declared(ims_target, TemplateStore).list_templates()
-    assert ims_target.template in found
+    assert ims_target.template in found, f"list_templates does not have {ims_target.template}"
 
 
 def test_a_template_is_imported_listed_and_deleted(
     ims_target: Target, ims_bench: Bench, tmp_path: Path
 ) -> None:
-    """19. A feature is there exactly when its protocol is: templates can be kept in the pool."""
+    """19. A feature is there exactly when its protocol is: templates can be kept in the pool.
+
+    Mend: in `import_template`, keep all fields of the template and call `progress` with numbers
+    that only grow. In `find_template`, compare whole names. In `delete_template`, remove the image
+    and all that was made with it.
+    """
     store = declared(ims_target, TemplateStore)
     before = everything(ims_target)
     template = _import(ims_target, ims_bench, tmp_path)
-    assert template in store.list_templates()
-    assert store.find_template(template.name) == template
-    assert store.find_template(f"{template.name}-not") is None
+    assert template in store.list_templates(), f"list_templates does not have {template}"
+    assert store.find_template(template.name) == template, (
+        "find_template answers with something else than was imported"
+    )
+    assert store.find_template(f"{template.name}-not") is None, (
+        "find_template found a name that begins alike"
+    )
     store.delete_template(template.name)
-    assert everything(ims_target) == before
-    assert template.name not in [each.name for each in store.list_templates()]
+    assert everything(ims_target) == before, changes(ims_target, before)
+    assert template.name not in [each.name for each in store.list_templates()], (
+        "list_templates still has it"
+    )
 
 
 def test_a_template_of_that_name_is_kept(
     ims_target: Target, ims_bench: Bench, tmp_path: Path
 ) -> None:
-    """8. A name that is taken is refused, template names too, and the namesake stays as it was."""
+    """8. A name that is taken is refused, template names too, and the namesake stays as it was.
+
+    Mend: in `import_template`, look for the name before you make anything, and raise
+    `ConflictError` with the code `template-exists`. Put the operation id into the names of the
+    files, so that two imports never share one.
+    """
     template = _import(ims_target, ims_bench, tmp_path)
     before = everything(ims_target)
     undo = Undo(new_operation())
@@ -69,38 +90,56 @@ def test_a_template_of_that_name_is_kept(
         declared(ims_target, TemplateStore).import_template(
             {"image": _image(ims_target, tmp_path)}, late, undo, _quiet
         )
-    assert caught.value.code == "template-exists"
+    assert caught.value.code == "template-exists", f"the error's code is {caught.value.code!r}"
     ims_bench.roll_back(undo)
-    assert template in declared(ims_target, TemplateStore).list_templates()
-    assert everything(ims_target) == before
+    assert template in declared(ims_target, TemplateStore).list_templates(), (
+        "list_templates no longer has the template as it was imported"
+    )
+    assert everything(ims_target) == before, changes(ims_target, before)
 
 
 def test_a_template_in_use_is_kept(ims_target: Target, ims_bench: Bench, tmp_path: Path) -> None:
-    """13. What a VM needs stays until it is deleted: a template in use is not removed."""
+    """13. What a VM needs stays until it is deleted: a template in use is not removed.
+
+    Mend: in `delete_template`, look for VMs that were made from it, for example by the `template`
+    in their marks, and raise `ConflictError` with the code `template-in-use` before you remove
+    anything.
+    """
     template = _import(ims_target, ims_bench, tmp_path)
     spec = replace(ims_bench.spec(), template=template, disk=template.virtual_size)
     order = ims_bench.created(spec)
     with pytest.raises(ConflictError) as caught:
         declared(ims_target, TemplateStore).delete_template(template.name)
-    assert caught.value.code == "template-in-use"
-    assert template in declared(ims_target, TemplateStore).list_templates()
-    assert not ims_bench.look(order.uuid).problem
+    assert caught.value.code == "template-in-use", f"the error's code is {caught.value.code!r}"
+    assert template in declared(ims_target, TemplateStore).list_templates(), (
+        "list_templates no longer has the template as it was imported"
+    )
+    assert not ims_bench.look(order.uuid).problem, "inspect sees a problem in the VM"
     ims_target.provider.delete(order.uuid)
     declared(ims_target, TemplateStore).delete_template(template.name)
 
 
 def test_an_unknown_template_is_not_deleted(ims_target: Target) -> None:
-    """19. A feature is there exactly when its protocol is: what is missing is not found."""
+    """19. A feature is there exactly when its protocol is: what is missing is not found.
+
+    Mend: in `delete_template`, raise `NotFoundError` with the code `template-not-found` if there is
+    neither a template of that name nor anything left of one.
+    """
     with pytest.raises(NotFoundError) as caught:
         declared(ims_target, TemplateStore).delete_template("ims-kit-no-such-template")
-    assert caught.value.code == "template-not-found"
+    assert caught.value.code == "template-not-found", f"the error's code is {caught.value.code!r}"
 
 
 @pytest.mark.parametrize("recorded", [True, False])
 def test_a_crash_while_importing_leaves_nothing(
     ims_target: Target, ims_bench: Bench, tmp_path: Path, recorded: bool
 ) -> None:
-    """6. Before anything is made, it is announced: a template's parts too."""
+    """6. Before anything is made, it is announced: a template's parts too.
+
+    Mend: in `import_template`, announce each file before you make it, with `undo.operation` in its
+    name, and let the last step publish the template. In `discard`, remove each of these by its
+    name, and accept that it is not there.
+    """
     store, image = declared(ims_target, TemplateStore), _image(ims_target, tmp_path)
     before = everything(ims_target)
     for going_well in range(MOST_ANNOUNCEMENTS):
@@ -110,14 +149,21 @@ def test_a_crash_while_importing_leaves_nothing(
             store.import_template({"image": image}, template, undo, _quiet)
         except Crash:
             for resource in undo.announced:
-                assert undo.operation in resource.name, resource
+                assert undo.operation in resource.name, (
+                    f"announced under a name without the operation id: {resource}"
+                )
             finished = False
         else:
             finished = True
             assert going_well > 0, "nothing was announced"
         ims_bench.roll_back(undo)
-        assert everything(ims_target) == before, f"crash at announcement {going_well + 1}"
-        assert template.name not in [each.name for each in store.list_templates()]
+        assert everything(ims_target) == before, (
+            f"after a crash at announcement {going_well + 1} and discard:"
+            f" {changes(ims_target, before)}"
+        )
+        assert template.name not in [each.name for each in store.list_templates()], (
+            "list_templates still has it"
+        )
         if finished:
             return
     pytest.fail(f"more than {MOST_ANNOUNCEMENTS} announcements")

@@ -11,10 +11,12 @@ import pytest
 
 from ims_core import spi
 from ims_core.testing import TOPICS, suite
+from ims_core.testing.contract import proves
 
 if TYPE_CHECKING:
     from types import FunctionType
 
+SHORTEST_ADVICE = 20
 SENTENCES = {int(number) for number in re.findall(r"^ +(\d+)\. ", spi.__doc__ or "", re.MULTILINE)}
 
 
@@ -35,6 +37,14 @@ def test_each_test_is_exported_and_names_its_sentence(topic: str) -> None:
     for test in topic_tests(topic):
         assert test.__name__ in suite.__all__
         assert proved(test) in SENTENCES
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_each_test_says_how_to_mend_what_failed(topic: str) -> None:
+    for test in topic_tests(topic):
+        said = proves(test)
+        assert said is not None, test.__name__
+        assert len(said.mend) >= SHORTEST_ADVICE, f"{test.__name__} has no paragraph `Mend: …`"
 
 
 def test_every_sentence_is_proved() -> None:
