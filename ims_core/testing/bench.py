@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable  # noqa: TC003 - a dataclass reads it
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -217,9 +218,22 @@ class Bench:
     # --- looking ---
 
     def look(self, vm: str, *, evidence: bool = False) -> VM:
-        """One VM; it must be there."""
+        """One VM; it must be there.
+
+        Mend: in `inspect`, take names and UUIDs alike, answer with each VM once, and keep showing a
+        VM until `delete` has removed it.
+        """
         found = self.provider.inspect([vm], evidence=evidence)
         assert len(found) == 1, f"inspect([{vm!r}]) answers with {len(found)} VMs, not with 1"
+        return found[0]
+
+    def listed(self, uuid: str) -> VM:
+        """One VM as it is among all; it must be there.
+
+        Mend: let `inspect()` without arguments answer with every VM, each once.
+        """
+        found = [vm for vm in self.provider.inspect() if vm.uuid == uuid]
+        assert len(found) == 1, f"inspect() shows VM {uuid} {len(found)} times, not once"
         return found[0]
 
     def is_there(self, uuid: str) -> bool:
@@ -227,13 +241,21 @@ class Bench:
         return any(vm.uuid == uuid for vm in self.provider.inspect())
 
     def mark(self, vm: str) -> Mark:
-        """The mark of a VM; it must have one."""
+        """The mark of a VM; it must have one.
+
+        Mend: keep the whole mark where the hypervisor keeps what belongs to a VM, and read it in
+        `inspect`.
+        """
         mark = self.look(vm).mark
         assert mark is not None, f"inspect shows VM {vm} without a mark (mark=None)"
         return mark
 
     def answered(self, order: Order, nonce: str) -> VM:
-        """The VM once its guest has answered to this start, or a skip where guests do not."""
+        """The VM once its guest has answered to this start, or a skip where guests do not.
+
+        Mend: have the delivery of this start in place before the guest runs, and let `inspect` with
+        evidence parse what the guest wrote back.
+        """
         if not self.target.boots:
             left_out("boots")
         end = time.monotonic() + self.target.boot_timeout
@@ -259,7 +281,11 @@ class Bench:
     # --- the end ---
 
     def roll_back(self, undo: Undo) -> None:
-        """Discard all that was announced; nothing may be left."""
+        """Discard all that was announced; nothing may be left.
+
+        Mend: in `discard`, remove the resource if it carries the operation's id, return REMOVED or
+        ABSENT, and raise only if it is there and cannot be removed.
+        """
         left = undo.roll_back(self.provider, expired=lambda: False)
         assert not left.all, f"discard did not remove all that was announced: {'; '.join(left.all)}"
 
@@ -268,14 +294,19 @@ class Bench:
         self._cleanups.append(cleanup)
 
     def clean(self) -> None:
-        """Remove everything that was made."""
-        for order in self._orders:
-            if order.made:  # delete alone must remove all of it
-                self.provider.delete(order.uuid)
-            else:
-                self.roll_back(order.undo)
-        while self._cleanups:
-            self._cleanups.pop()()
+        """Remove everything that was made, each whatever becomes of the others."""
+        with ExitStack() as all_of_it:
+            for cleanup in self._cleanups:
+                all_of_it.callback(cleanup)
+            for order in reversed(self._orders):
+                all_of_it.callback(self._remove, order)
+        self._cleanups.clear()
+
+    def _remove(self, order: Order) -> None:
+        if order.made:  # delete alone must remove all of it
+            self.provider.delete(order.uuid)
+        else:
+            self.roll_back(order.undo)
 
 
 def new_operation() -> str:
@@ -305,7 +336,11 @@ def _changes(before: set[str], after: set[str]) -> str:
 
 @pytest.fixture(autouse=True)
 def ims_nothing_left_behind(ims_target: Target) -> Iterator[None]:
-    """Compare the hypervisor before and after each test."""
+    """Compare the hypervisor before and after each test.
+
+    Mend: let `delete` remove all that `create` and the later calls made for the VM, and nothing
+    else; what stays of a VM that was never whole is removed by `discard`.
+    """
     before = everything(ims_target)
     yield
     after = everything(ims_target)

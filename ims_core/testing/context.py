@@ -10,7 +10,7 @@ from ims_core.errors import ConflictError, UnsupportedError
 from ims_core.models import Carrier, State
 from ims_core.spi import LiveContext
 from ims_core.testing.bench import changes, everything
-from ims_core.testing.needs import declared, undeclared
+from ims_core.testing.needs import declared, declared_carrier, undeclared
 
 if TYPE_CHECKING:
     from ims_core.testing.bench import Bench
@@ -39,7 +39,7 @@ def test_a_delivery_by_each_carrier_is_read(
     bytes of `medium` unchanged, the `files`, or all of the `values`. Leave a carrier that guests
     cannot read here out of `features.carriers`.
     """
-    _needs(ims_target, carrier)
+    declared_carrier(ims_target, carrier)
     order = ims_bench.started(carrier=carrier)
     receipt = ims_bench.answered(order, order.delivery.nonce).receipt
     assert receipt is not None
@@ -124,8 +124,9 @@ def test_a_vm_that_is_off_is_not_told_again(ims_target: Target, ims_bench: Bench
     """
     provider = _live(ims_target)
     order = ims_bench.created(carrier=_first_live(ims_target))
-    with pytest.raises(ConflictError):
+    with pytest.raises(ConflictError) as caught:
         provider.update_context(order.uuid, order.delivery)
+    assert caught.value.code == "vm-not-running", f"the error's code is {caught.value.code!r}"
     assert ims_bench.mark(order.uuid) == order.mark, (
         "the mark has changed, though the delivery was refused"
     )
@@ -140,7 +141,7 @@ def test_only_live_carriers_tell_again(
     Mend: in `update_context`, look at the delivery's carrier first, and if its limits do not say
     `live`, raise `UnsupportedError` (`carrier-impossible`) before you change anything.
     """
-    _needs(ims_target, carrier)
+    declared_carrier(ims_target, carrier)
     provider = declared(ims_target, LiveContext)
     if ims_target.provider.features.carriers[carrier].live:
         undeclared(f"carrier {carrier} that is not live")
@@ -150,11 +151,6 @@ def test_only_live_carriers_tell_again(
     assert ims_bench.mark(order.uuid) == order.mark, (
         "the mark has changed, though the delivery was refused"
     )
-
-
-def _needs(target: Target, carrier: Carrier) -> None:
-    if carrier not in target.provider.features.carriers:
-        undeclared(f"carrier {carrier}")
 
 
 def _first_live(target: Target) -> Carrier:
@@ -169,7 +165,7 @@ def _live(target: Target, carrier: Carrier | None = None) -> LiveContext:
     """The provider, if it can tell a running VM by this carrier, or by any."""
     provider = declared(target, LiveContext)
     carrier = carrier or _first_live(target)
-    _needs(target, carrier)
+    declared_carrier(target, carrier)
     if not target.provider.features.carriers[carrier].live:
         undeclared(f"live carrier {carrier}")
     return provider

@@ -12,9 +12,9 @@ from ims_core import spi
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Proves", "Sentence", "contract", "proves"]
+__all__ = ["Proves", "Sentence", "contract", "mends", "proves"]
 
-_SENTENCE = re.compile(r"^ {4}(\d+)\. (.*(?:\n {8}.*)*)", re.MULTILINE)
+_SENTENCE = re.compile(r"^ {4}(\d+)\. (.*(?:\n {7,8}\S.*)*)", re.MULTILINE)
 _CLAIM = re.compile(r"(\d+)\. \S")
 _MEND = "\n\nMend: "
 
@@ -62,11 +62,15 @@ def contract() -> dict[int, Sentence]:
 
 def proves(test: Callable[..., object]) -> Proves | None:
     """What a test proves, if its docstring begins with a sentence's number."""
-    doc = _unindented(test.__doc__ or "")
-    claim, _, mend = doc.partition(_MEND)
+    claim = _unindented(test.__doc__ or "").partition("\n\n")[0]
     if not (match := _CLAIM.match(claim)):
         return None
-    return Proves(int(match[1]), _line(claim.partition("\n\n")[0]), _line(mend))
+    return Proves(int(match[1]), _line(claim), mends(test.__doc__ or ""))
+
+
+def mends(doc: str) -> str:
+    """The paragraph of a docstring that says what an author does about a failure."""
+    return _line(_unindented(doc).partition(_MEND)[2].partition("\n\n")[0])
 
 
 def _unindented(text: str) -> str:

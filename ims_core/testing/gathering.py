@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from ims_core import __version__
 from ims_core.errors import ImsError
 from ims_core.spi import OPTIONAL
-from ims_core.testing.contract import proves
-from ims_core.testing.needs import LEFT_OUT, UNDECLARED
+from ims_core.testing import bench
+from ims_core.testing.contract import mends, proves
+from ims_core.testing.needs import LEFT_OUT, UNDECLARED, asked
 from ims_core.testing.report import Outcome, Proof, Report, from_json, to_json
 
 if TYPE_CHECKING:
@@ -53,7 +54,9 @@ def noted(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRep
     elif not report.passed:
         outcome, failure = Outcome.FAILED, _failure(call, said.mend)
     topic = test.__module__.rpartition(".")[2]
-    proof = Proof(item.name, topic, said.sentence, said.claim, outcome, *failure)
+    proof = Proof(
+        *(item.name, topic, said.sentence, said.claim, outcome, *failure), features=asked()
+    )
     about = _about(getattr(item, "funcargs", {}).get("ims_target"))
     return json.dumps([str(item.path), to_json([replace(about, proofs=(proof,))])])
 
@@ -102,25 +105,32 @@ def _failure(call: pytest.CallInfo[None], mend: str) -> _Failure:
     if call.excinfo is None:
         return _Failure("it was expected to fail", mend)
     error = call.excinfo.value
-    place = call.excinfo.traceback[-1]
-    inside = _KIT not in Path(place.path).parents
+    frames = [entry for entry in call.excinfo.traceback if not _is_pytests(Path(entry.path))]
+    where = f"{frames[-1].path}:{frames[-1].lineno + 1}" if frames else ""
+    kit = [_KIT in Path(entry.path).parents for entry in frames]
     told = str(error).strip() or type(error).__name__
     if isinstance(error, AssertionError):
-        reason = _shortened(told)
-    elif match := re.match(r"DID NOT RAISE <class '(?:\w+\.)*(\w+)'>", told):
-        reason = f"{match[1]} was not raised"
+        reason = told.partition("\nassert ")[0]  # what pytest adds to a message tells no more
+        mend = _helpers(frames[-1].name if frames else "") or mend
+    elif expected := re.match(r"DID NOT RAISE (.*)", told):
+        reason = f"{' or '.join(re.findall(r'[A-Z][a-z]+Error', expected[1]))} was not raised"
+    elif True in kit and not kit[-1]:
+        called = frames[len(kit) - kit[::-1].index(True)].name
+        reason = f"`{called}` raised {type(error).__name__}: {told}"
+        mend = _advice(error, mend)
     else:
-        reason = _shortened(f"{_caller(call)}raised {type(error).__name__}: {told}")
-        mend = _advice(error, mend) if inside else mend
-    return _Failure(reason, mend, f"{place.path}:{place.lineno + 1}")
+        reason = f"{type(error).__name__}: {told}"
+    return _Failure(_shortened(reason), mend, where)
 
 
-def _caller(call: pytest.CallInfo[None]) -> str:
-    """The method of the provider that was called, before the error came."""
-    assert call.excinfo is not None
-    names = [entry.name for entry in call.excinfo.traceback if _KIT not in Path(entry.path).parents]
-    own = [name for name in names if not name.startswith(("pytest", "_", "<"))]
-    return f"`{own[-1]}` " if own else ""
+def _is_pytests(path: Path) -> bool:
+    return any(part in ("_pytest", "pluggy", "site-packages") for part in path.parts)
+
+
+def _helpers(name: str) -> str:
+    """What the workbench's own function says about how to mend what it found."""
+    function = getattr(bench, name, None) or getattr(bench.Bench, name, None)
+    return mends(function.__doc__ or "") if function else ""
 
 
 def _advice(error: BaseException, mend: str) -> str:

@@ -12,12 +12,14 @@ import pytest
 from ims_core.spi import OPTIONAL
 
 if TYPE_CHECKING:
+    from ims_core.models import Carrier
     from ims_core.testing.target import Target
 
 __all__ = ["LEFT_OUT", "UNDECLARED", "declared", "left_out", "needs_start", "undeclared"]
 
 T = TypeVar("T")
 
+_asked: list[str] = []
 UNDECLARED = "undeclared: "
 LEFT_OUT = "left out: "
 """What the reason of such a skip begins with."""
@@ -35,6 +37,13 @@ _WHY = {
 }
 
 
+def asked() -> tuple[str, ...]:
+    """The features that tests have asked for since the last call: what the test is about."""
+    found = tuple(dict.fromkeys(_asked))
+    _asked.clear()
+    return found
+
+
 def undeclared(feature: str) -> NoReturn:
     """Skip a test: the provider does not say that it can do this."""
     pytest.skip(f"{UNDECLARED}{feature}")
@@ -47,9 +56,18 @@ def left_out(field: str) -> NoReturn:
 
 def declared(target: Target, protocol: type[T]) -> T:
     """The provider as that optional protocol, or a skip."""
+    word = next(word for word, known in OPTIONAL.items() if known is protocol)
+    _asked.append(word)
     if not isinstance(target.provider, protocol):
-        undeclared(next(word for word, known in OPTIONAL.items() if known is protocol))
+        undeclared(word)
     return target.provider
+
+
+def declared_carrier(target: Target, carrier: Carrier) -> None:
+    """Skip a test whose carrier the provider does not declare."""
+    _asked.append(f"carrier {carrier}")
+    if carrier not in target.provider.features.carriers:
+        undeclared(f"carrier {carrier}")
 
 
 def needs_start(target: Target) -> None:

@@ -51,7 +51,7 @@ def test_a_paused_vm_is_seen_as_such_and_keeps_its_mark(
     order = ims_bench.started()
     before = everything(ims_target)
     provider.pause(order.uuid)
-    (listed,) = (vm for vm in ims_target.provider.inspect() if vm.uuid == order.uuid)
+    listed = ims_bench.listed(order.uuid)
     alone = ims_bench.look(order.uuid, evidence=True)
     for vm in (listed, alone):
         assert vm.state is State.PAUSED, "the VM is not shown as paused"

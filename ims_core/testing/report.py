@@ -43,6 +43,7 @@ class Proof:
             it failed.
         mend: What the author does about it.
         where: The place that failed, ``file:line``.
+        features: The optional features that it is about.
     """
 
     test: str
@@ -53,6 +54,7 @@ class Proof:
     reason: str = ""
     mend: str = ""
     where: str = ""
+    features: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,16 @@ def from_json(text: str) -> list[Report]:
 
 
 def _report(values: dict[str, Any]) -> Report:
-    proofs = (Proof(**{**each, "outcome": Outcome(each["outcome"])}) for each in values["proofs"])
+    proofs = (
+        Proof(
+            **{
+                **each,
+                "outcome": Outcome(each["outcome"]),
+                "features": tuple(each["features"]),
+            }
+        )
+        for each in values["proofs"]
+    )
     return Report(**{**values, "features": tuple(values["features"]), "proofs": tuple(proofs)})
 
 

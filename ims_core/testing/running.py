@@ -68,13 +68,14 @@ def test_a_delivery_that_the_mark_names_is_in_place(ims_bench: Bench) -> None:
 def test_a_vm_that_runs_is_not_started_again(ims_target: Target, ims_bench: Bench) -> None:
     """10. On a running VM start raises ConflictError.
 
-    Mend: in `start`, look at the VM's state first, and if it runs, raise `ConflictError` before you
-    change its delivery or its mark.
+    Mend: in `start`, look at the VM's state first, and if it runs, raise `ConflictError`
+    (`vm-running`) before you change its delivery or its mark.
     """
     order = ims_bench.started()
     mark = ims_bench.mark(order.uuid)
-    with pytest.raises(ConflictError):
+    with pytest.raises(ConflictError) as caught:
         ims_target.provider.start(order.uuid, ims_bench.delivery(order.spec))
+    assert caught.value.code == "vm-running", f"the error's code is {caught.value.code!r}"
     assert ims_bench.look(order.uuid).state is State.RUNNING, "the VM is not shown as running"
     assert ims_bench.mark(order.uuid) == mark, "the mark names a delivery that was refused"
 

@@ -56,7 +56,8 @@ def test_a_snapshot_is_listed_as_what_it_is(ims_target: Target, ims_bench: Bench
         "list_snapshots shows one where none was taken to its end"
     )
     operation = _take(provider, order.uuid, "first").operation
-    [found] = provider.list_snapshots(order.uuid)
+    found, *others = provider.list_snapshots(order.uuid)
+    assert not others, f"list_snapshots shows more than the one that was taken: {others}"
     assert (found.name, found.operation, found.memory) == ("first", operation, False), (
         "list_snapshots shows another name, operation or memory"
     )
@@ -429,7 +430,9 @@ def test_a_snapshot_is_announced_and_discarded_by_its_own_operation_only(
 
 def _take(provider: Snapshots, vm: str, name: str) -> Snapshot:
     provider.take_snapshot(vm, name, Undo(operation := new_operation()))
-    [found] = [each for each in provider.list_snapshots(vm) if each.name == name]
+    listed = [each for each in provider.list_snapshots(vm) if each.name == name]
+    assert len(listed) == 1, f"list_snapshots shows the new one {len(listed)} times, not once"
+    found = listed[0]
     assert found.operation == operation, "list_snapshots does not show the operation that took it"
     return found
 

@@ -39,7 +39,7 @@ def test_a_vm_goes_through_its_states(ims_target: Target, ims_bench: Bench) -> N
     for expected in (State.RUNNING, State.STOPPED):
         if expected is State.STOPPED:
             ims_target.provider.stop(order.uuid, force=True, timeout=30)
-        (listed,) = (vm for vm in ims_target.provider.inspect() if vm.uuid == order.uuid)
+        listed = ims_bench.listed(order.uuid)
         assert listed.state is expected, f"the VM is not shown as {expected}"
         assert ims_bench.look(order.uuid).state is expected, f"the VM is not shown as {expected}"
         assert ims_bench.look(order.uuid, evidence=True).state is expected, (

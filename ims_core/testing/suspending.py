@@ -43,7 +43,7 @@ def test_a_suspended_vm_is_seen_as_such_and_keeps_its_mark(
     out.
     """
     order = _suspended(ims_target, ims_bench)
-    (listed,) = (vm for vm in ims_target.provider.inspect() if vm.uuid == order.uuid)
+    listed = ims_bench.listed(order.uuid)
     alone = ims_bench.look(order.uuid, evidence=True)
     for vm in (listed, alone):
         assert vm.state is State.SUSPENDED, "the VM is not shown as suspended"

@@ -99,24 +99,29 @@ def test_a_template_of_that_name_is_kept(
 
 
 def test_a_template_in_use_is_kept(ims_target: Target, ims_bench: Bench, tmp_path: Path) -> None:
-    """13. What a VM needs stays until it is deleted: a template in use is not removed.
+    """13. What a VM needs stays until it is deleted: a template that it depends on is not removed.
 
-    Mend: in `delete_template`, look for VMs that were made from it, for example by the `template`
-    in their marks, and raise `ConflictError` with the code `template-in-use` before you remove
-    anything.
+    Mend: in `delete_template`, look for VMs that depend on it, for example by the `template` in
+    their marks, and raise `ConflictError` with the code `template-in-use` before you remove
+    anything. Where disks are full copies it may go.
     """
     template = _import(ims_target, ims_bench, tmp_path)
     spec = replace(ims_bench.spec(), template=template, disk=template.virtual_size)
     order = ims_bench.created(spec)
-    with pytest.raises(ConflictError) as caught:
-        declared(ims_target, TemplateStore).delete_template(template.name)
-    assert caught.value.code == "template-in-use", f"the error's code is {caught.value.code!r}"
-    assert template in declared(ims_target, TemplateStore).list_templates(), (
-        "list_templates no longer has the template as it was imported"
+    store = declared(ims_target, TemplateStore)
+    code = ""
+    try:
+        store.delete_template(template.name)
+    except ConflictError as error:
+        code = error.code
+    assert code in ("", "template-in-use"), f"the error's code is {code!r}"
+    assert (template in store.list_templates()) == bool(code), (
+        "it was refused, and list_templates no longer has it; or it went, and is still there"
     )
     assert not ims_bench.look(order.uuid).problem, "inspect sees a problem in the VM"
     ims_target.provider.delete(order.uuid)
-    declared(ims_target, TemplateStore).delete_template(template.name)
+    if store.find_template(template.name):
+        store.delete_template(template.name)
 
 
 def test_an_unknown_template_is_not_deleted(ims_target: Target) -> None:
