@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from docs.pages import DOCS, ROOT
 from docs.pages.api import api
+from docs.pages.matrix import matrix
 from docs.pages.reference import reference
 from docs.pages.spi import spi
 from docs.pages.tables import CONTEXT, OVM, VIRTUALBOX, context, ovm, virtualbox
@@ -21,6 +22,7 @@ PAGES: Mapping[Path, Callable[[], str]] = {
     DOCS / "reference.md": reference,
     DOCS / "spi.md": spi,
     DOCS / "api.md": api,
+    DOCS / "support-matrix.md": matrix,
     CONTEXT: context,
     OVM: ovm,
     VIRTUALBOX: virtualbox,

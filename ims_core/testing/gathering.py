@@ -52,7 +52,7 @@ def noted(item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestRep
     if report.skipped and not hasattr(report, "wasxfail"):
         outcome, failure = _skipped(call)
     elif not report.passed:
-        outcome, failure = Outcome.FAILED, _failure(call, said.mend)
+        outcome, failure = Outcome.FAILED, _failure(call, said.mend, item.config.rootpath)
     topic = test.__module__.rpartition(".")[2]
     proof = Proof(
         *(item.name, topic, said.sentence, said.claim, outcome, *failure), features=asked()
@@ -100,13 +100,13 @@ def _skipped(call: pytest.CallInfo[None]) -> tuple[Outcome, _Failure]:
     return Outcome.LEFT_OUT, _Failure(reason.removeprefix(LEFT_OUT))
 
 
-def _failure(call: pytest.CallInfo[None], mend: str) -> _Failure:
+def _failure(call: pytest.CallInfo[None], mend: str, root: Path) -> _Failure:
     """What was seen, where, and what to do about it."""
     if call.excinfo is None:
         return _Failure("it was expected to fail", mend)
     error = call.excinfo.value
     frames = [entry for entry in call.excinfo.traceback if not _is_pytests(Path(entry.path))]
-    where = f"{frames[-1].path}:{frames[-1].lineno + 1}" if frames else ""
+    where = f"{_shown(frames[-1].path, root)}:{frames[-1].lineno + 1}" if frames else ""
     kit = [_KIT in Path(entry.path).parents for entry in frames]
     told = str(error).strip() or type(error).__name__
     if isinstance(error, AssertionError):
@@ -121,6 +121,14 @@ def _failure(call: pytest.CallInfo[None], mend: str) -> _Failure:
     else:
         reason = f"{type(error).__name__}: {told}"
     return _Failure(_shortened(reason), mend, where)
+
+
+def _shown(path: str | Path, root: Path) -> Path:
+    """A path as it is of use to others: from the project's folder, or from that of the packages."""
+    found = Path(path)
+    if found.is_relative_to(root):
+        return found.relative_to(root)
+    return found.relative_to(_KIT.parents[1]) if found.is_relative_to(_KIT.parents[1]) else found
 
 
 def _is_pytests(path: Path) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +14,8 @@ from ims_core.testing import Target
 from ims_core.testing.suite import *  # noqa: F403 - the suite's one import line
 from ims_kvm import KvmProvider
 from tests.kvm.conftest import BOOT_SECONDS, MEMORY, all_of
+from tests.kvm.requests import libvirt_calls
+from tests.labs.kvm import daemons
 from tests.labs.kvm.resources import virsh
 
 if TYPE_CHECKING:
@@ -27,7 +32,7 @@ FOREIGN = """
 
 
 @pytest.fixture
-def ims_target(kvm_lab: KvmLab, template: str) -> Iterator[Target]:
+def ims_target(kvm_lab: KvmLab, template: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
     settings = KvmProvider.settings()(
         uri=kvm_lab.uri, storage_pool=kvm_lab.pool, network=kvm_lab.network
     ).model_dump()
@@ -45,6 +50,17 @@ def ims_target(kvm_lab: KvmLab, template: str) -> Iterator[Target]:
         kvm_lab.pool_path.joinpath(disk).unlink()
         return lambda: None
 
+    @contextmanager
+    def freeze() -> Iterator[None]:
+        pids = [each.pid for each in daemons.started() if each.program == "libvirtd"]
+        os.kill(pids[0], signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pids[0], signal.SIGCONT)
+
+    requests = libvirt_calls(monkeypatch)
+    libvirt_version = virsh("--version").strip()
     with KvmProvider.open(settings) as provider:
         (found,) = (each for each in provider.list_templates() if each.name == template)
         yield Target(
@@ -58,5 +74,8 @@ def ims_target(kvm_lab: KvmLab, template: str) -> Iterator[Target]:
             boot_timeout=BOOT_SECONDS,
             make_foreign=make_foreign,
             break_vm=break_vm,
+            lab=f"libvirt {libvirt_version}, domains of type {kvm_lab.domain_type}, real guests",
+            requests=lambda: len(requests),
+            freeze=freeze if daemons.started() else None,
             leftovers=lambda: all_of(kvm_lab),
         )

@@ -11,6 +11,7 @@ import pytest
 
 from ims_core import State
 from tests.kvm.conftest import MEMORY, TEMPLATE
+from tests.kvm.requests import libvirt_calls
 from tests.labs.kvm.resources import virsh
 
 if TYPE_CHECKING:
@@ -66,9 +67,7 @@ def test_a_dry_run_prints_the_domain_and_makes_nothing(lab: Lab) -> None:
 def test_states_and_metrics_cost_the_same_requests_for_one_vm_and_for_many(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls: list[str] = []
-    for module_class in ("virDomain", "virConnect", "virStoragePool"):
-        count_calls(monkeypatch, module_class, calls)
+    calls = libvirt_calls(monkeypatch)
     lab.ims.create_vm("trip0", memory=MEMORY, wait="defined")
     one = requests_of(lab, calls)
     for index in range(1, 8):
@@ -91,40 +90,6 @@ def requests_of(lab: Lab, calls: list[str]) -> dict[str, list[str]]:
     if lab.others:
         found["metrics"] = [call for call in found["metrics"] if call == "getAllDomainStats"][:1]
     return found
-
-
-def count_calls(monkeypatch: pytest.MonkeyPatch, name: str, calls: list[str]) -> None:
-    """Note each method of a libvirt class that asks the daemon something."""
-    import libvirt  # noqa: PLC0415
-
-    cls = getattr(libvirt, name)
-    local = ("name", "UUIDString", "connect")
-    for method in (
-        "metadata",
-        "XMLDesc",
-        "getAllDomainStats",
-        "lookupByName",
-        "lookupByUUIDString",
-        "storageVolLookupByName",
-        "listAllDomains",
-        "listVolumes",
-        "refresh",
-        "storagePoolLookupByName",
-        "info",
-        "state",
-        "isActive",
-    ):
-        original = getattr(cls, method, None)
-        if original is None or method in local:
-            continue
-
-        def counted(
-            *args: object, _original: object = original, _method: str = method, **kwargs: object
-        ) -> object:
-            calls.append(_method)
-            return _original(*args, **kwargs)  # type: ignore[operator]
-
-        monkeypatch.setattr(cls, method, counted)
 
 
 def test_the_example_of_the_documentation_runs(lab: Lab) -> None:

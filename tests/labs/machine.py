@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import subprocess
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +17,7 @@ from tests.labs.commands import run
 from tests.labs.processes import Process, end, spawn, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 __all__ = [
     "DISK",
@@ -75,6 +78,15 @@ class Machine:
     def run(self, command: str) -> str:
         """What a command in the machine prints; raises if it fails."""
         return run(*self.ssh, command)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """The machine does nothing any more, and does not say so either."""
+        os.kill(self.process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.process.pid, signal.SIGCONT)
 
     def answers(self, command: str) -> bool:
         """Whether a command succeeds in it by now."""

@@ -13,10 +13,12 @@ import pytest
 from ims_core.models import Interface
 from ims_core.testing import Target
 from ims_core.testing.suite import *  # noqa: F403 - the suite's one import line
+from ims_ovm.wire.client import Client as WireClient
+from tests.counting import counted
 from tests.labs.ovm.server import serving
 from tests.ovm.pretended import Client
 from tests.ovm.provided import PretendedOvm, archive_of, imported
-from tests.xen.pretended import wait_for
+from tests.xen.pretended import PretendedShell, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,7 +34,11 @@ def all_vms(client: Client) -> list[Any]:
 
 
 @pytest.fixture
-def ims_target(dom0: PretendedDom0, manager: Manager, tmp_path: Path) -> Iterator[Target]:
+def ims_target(
+    dom0: PretendedDom0, manager: Manager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Target]:
+    asked = counted(monkeypatch, ["call"], WireClient)
+    run = counted(monkeypatch, ["run"], PretendedShell)
     with serving(manager) as url:
         client = Client(url)
         client.template()  # what is not ours is made of it
@@ -66,6 +72,8 @@ def ims_target(dom0: PretendedDom0, manager: Manager, tmp_path: Path) -> Iterato
             image=archive,
             interfaces=(Interface(network="xenbr0"),),
             settings=ovm.settings(),
+            lab="a simulated OVM Manager and a pretended dom0: the real scripts, no Xen, no guests",
+            requests=lambda: len(asked) + len(run),
             make_foreign=make_foreign,
             break_vm=break_vm,
             # What was adopted and is deleted leaves its disks there, as they are not ours.

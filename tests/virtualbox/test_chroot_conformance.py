@@ -11,22 +11,27 @@ import pytest
 
 from ims_core.testing import Target
 from ims_core.testing.suite import *  # noqa: F403 - the suite's one import line
+from ims_shell.ssh import SshShell
 from ims_virtualbox import VirtualBoxProvider
+from tests.counting import counted
 from tests.virtualbox.conftest import broken_by_hand, leftovers, made_by_hand, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.labs.machine import Machine
 
 
 @pytest.fixture
 def ims_target(
-    virtualbox_chroot: Machine, chroot_template: str, tmp_path: Path
+    virtualbox_chroot: Machine,
+    chroot_template: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Target]:
     settings = VirtualBoxProvider.settings()(**settings_of(virtualbox_chroot)).model_dump()
 
+    requests = counted(monkeypatch, ["run"], SshShell)
+    version = virtualbox_chroot.run("VBoxManage --version").strip()
     with VirtualBoxProvider.open(settings) as provider:
         template = provider.find_template(chroot_template)
         assert template is not None
@@ -36,6 +41,8 @@ def ims_target(
             settings=settings,
             static_address="10.0.2.77",
             expect_start=False,
+            lab=f"VirtualBox {version} in a chroot, where no VM starts",
+            requests=lambda: len(requests),
             make_foreign=lambda name: made_by_hand(virtualbox_chroot, name),
             break_vm=lambda uuid: broken_by_hand(virtualbox_chroot, uuid),
             leftovers=lambda: leftovers(virtualbox_chroot),

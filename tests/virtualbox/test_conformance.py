@@ -8,7 +8,9 @@ import pytest
 
 from ims_core.testing import Target
 from ims_core.testing.suite import *  # noqa: F403 - the suite's one import line
+from ims_shell.ssh import SshShell
 from ims_virtualbox import VirtualBoxProvider
+from tests.counting import counted
 from tests.virtualbox.conftest import (
     broken_by_hand,
     leftovers,
@@ -22,12 +24,17 @@ if TYPE_CHECKING:
     from tests.labs.machine import Machine
 
 # Under emulation each start takes a while, and there are dozens.
+PATIENCE = 180.0
 pytestmark = [pytest.mark.lab_virtualbox, pytest.mark.full]
 
 
 @pytest.fixture
-def ims_target(virtualbox_lab: Machine, template: str) -> Iterator[Target]:
+def ims_target(
+    virtualbox_lab: Machine, template: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Target]:
     settings = VirtualBoxProvider.settings()(**settings_of(virtualbox_lab)).model_dump()
+    requests = counted(monkeypatch, ["run"], SshShell)
+    version = virtualbox_lab.run("VBoxManage --version").strip()
     with VirtualBoxProvider.open(settings) as provider:
         found = provider.find_template(template)
         assert found is not None
@@ -38,6 +45,10 @@ def ims_target(virtualbox_lab: Machine, template: str) -> Iterator[Target]:
             memory=160 << 20,
             static_address="10.0.2.77",
             boots=False,
+            lab=f"VirtualBox {version} in an emulated machine, VMs that start",
+            requests=lambda: len(requests),
+            freeze=virtualbox_lab.frozen,
+            patience=PATIENCE,
             make_foreign=lambda name: made_by_hand(virtualbox_lab, name),
             break_vm=lambda uuid: broken_by_hand(virtualbox_lab, uuid),
             leftovers=lambda: lasting(leftovers(virtualbox_lab)),

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from ims_shell.ssh import SshShell
+from tests.counting import counted
 from tests.virtualbox.standing_in import CALLS, REAL, instead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ims_shell.shell import Answer
     from tests.virtualbox.conftest import Lab
 
 MANY = 30
@@ -23,15 +23,7 @@ NOTING = f'#!/bin/sh\necho >>{CALLS}\nexec {REAL} "$@"\n'
 
 @pytest.fixture
 def round_trips(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    made: list[str] = []
-    real = SshShell.run
-
-    def run(self: SshShell, script: str, *arguments: str, **options: Any) -> Answer:
-        made.append(script)
-        return real(self, script, *arguments, **options)
-
-    monkeypatch.setattr(SshShell, "run", run)
-    return made
+    return counted(monkeypatch, ["run"], SshShell)
 
 
 @pytest.fixture

@@ -9,7 +9,9 @@ import pytest
 
 from ims_core.testing import Target
 from ims_core.testing.suite import *  # noqa: F403 - the suite's one import line
+from ims_shell.ssh import SshShell
 from ims_xen import XenProvider
+from tests.counting import counted
 from tests.xen.conftest import BOOT_SECONDS, DIRECTORY, leftovers, settings_of
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.lab_xen, pytest.mark.full]
 
 OURS = re.compile(f"file {DIRECTORY}/vms/([^/]*)")
+PATIENCE = 180.0
 LOGS = "/var/log/xen/console"
 FOREIGN = """\
 name="{name}"
@@ -42,7 +45,9 @@ def lasting(found: set[str]) -> set[str]:
 
 
 @pytest.fixture
-def ims_target(xen_lab: Machine, template: str) -> Iterator[Target]:
+def ims_target(
+    xen_lab: Machine, template: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Target]:
     settings = XenProvider.settings()(**settings_of(xen_lab)).model_dump()
 
     def make_foreign(name: str) -> Callable[[], object]:
@@ -56,6 +61,8 @@ def ims_target(xen_lab: Machine, template: str) -> Iterator[Target]:
         xen_lab.run(f"rm $(dirname $(grep -l {uuid} {DIRECTORY}/vms/*/mark.json))/root.raw")
         return lambda: None
 
+    requests = counted(monkeypatch, ["run"], SshShell)
+    version = xen_lab.run("xl info xen_version").strip()
     with XenProvider.open(settings) as provider:
         (found,) = (each for each in provider.list_templates() if each.name == template)
         yield Target(
@@ -67,5 +74,9 @@ def ims_target(xen_lab: Machine, template: str) -> Iterator[Target]:
             make_foreign=make_foreign,
             break_vm=break_vm,
             suspends_at_once=False,
+            lab=f"Xen {version}, a real dom0 in an emulated machine, real PV guests",
+            requests=lambda: len(requests),
+            freeze=xen_lab.frozen,
+            patience=PATIENCE,
             leftovers=lambda: lasting(leftovers(xen_lab)),
         )

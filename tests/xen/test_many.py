@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ims_shell.ssh import SshShell
+from tests.counting import counted
 from tests.xen.conftest import MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ims_shell.shell import Answer
     from tests.xen.conftest import Lab
 
 # Each start takes a quarter of a minute under emulation.
@@ -25,15 +25,7 @@ NEW = ("--memory", MEMORY, "--quiet", "--timeout", "850")
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is run in the dom0, one script for each round trip."""
-    made: list[str] = []
-    run = SshShell.run
-
-    def counted(self: SshShell, script: str, *arguments: str, **options: object) -> Answer:
-        made.append(script)
-        return run(self, script, *arguments, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(SshShell, "run", counted)
-    return made
+    return counted(monkeypatch, ["run"], SshShell)
 
 
 def connections(lab: Lab) -> int:

@@ -16,7 +16,8 @@ from ims_core.models import Interface, Template
 from ims_core.testing import Target
 from ims_core.testing.suite import *  # noqa: F403 - the suite's one import line
 from ims_core.undo import Undo
-from tests.xen.pretended import OPERATION, SIZE, PretendedXen
+from tests.counting import counted
+from tests.xen.pretended import OPERATION, SIZE, PretendedShell, PretendedXen
 from tests.xen.xenstored import Xenstored
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def ims_target(tmp_path: Path) -> Iterator[Target]:
+def ims_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
     xen = PretendedXen(tmp_path)
     image = tmp_path / "tiny.raw"
     image.write_bytes(b"\x55" * SIZE)
@@ -46,6 +47,7 @@ def ims_target(tmp_path: Path) -> Iterator[Target]:
         own = {path.name for path in xen.pool.glob("vms/*")}
         return xen.files() | {each["name"] for each in xen.domains() if each["name"] not in own}
 
+    requests = counted(monkeypatch, ["run"], PretendedShell)
     with Xenstored(xen.xen / "xenstored", domains=xen.xen / "domains"):
         yield Target(
             provider=xen.provider,
@@ -54,6 +56,8 @@ def ims_target(tmp_path: Path) -> Iterator[Target]:
             settings=xen.settings,
             make_foreign=make_foreign,
             break_vm=break_vm,
+            lab="a pretended dom0: the real scripts, no Xen and no guests",
+            requests=lambda: len(requests),
             leftovers=leftovers,
         )
     xen.check()
