@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from ims_core.errors import ConflictError, InvalidError, NotFoundError
+from ims_core.errors import ConflictError, ImsError, InvalidError, NotFoundError
 from ims_core.registry import PROVIDERS
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ def write_package(names: Names, directory: Path) -> list[Path]:
     Raises:
         NotFoundError: ``directory-not-found``.
         ConflictError: ``directory-exists``.
+        ImsError: ``os-error``.
     """
     target = directory / names.folder
     if not directory.is_dir():
@@ -118,7 +119,18 @@ def write_package(names: Names, directory: Path) -> list[Path]:
             code="directory-exists",
             hint="move it away, or name another --directory",
         )
-    with TemporaryDirectory(dir=directory, prefix=f".{names.folder}-") as temporary:
+    try:
+        return _written(names, target)
+    except OSError as error:
+        raise ImsError(
+            f"--directory {str(directory)!r} cannot be written into: {error.strerror}",
+            code="os-error",
+            hint="name another one",
+        ) from error
+
+
+def _written(names: Names, target: Path) -> list[Path]:
+    with TemporaryDirectory(dir=target.parent, prefix=f".{names.folder}-") as temporary:
         folder = Path(temporary, names.folder)  # of its own, with the rights of a usual folder
         for path, content in _scaffold(files("ims_cli") / "scaffold"):
             written = folder / names.put_into(str(path))
