@@ -15,7 +15,19 @@ from threading import RLock
 
 from . import guest
 
-__all__ = ["ApiError", "Card", "Hypervisor", "Image", "Machine", "Network", "connect"]
+__all__ = [
+    "POWER_STATES",
+    "ApiError",
+    "Card",
+    "Hypervisor",
+    "Image",
+    "Machine",
+    "Network",
+    "connect",
+]
+
+POWER_STATES = ("new", "starting", "on", "frozen", "saved", "stopping", "off", "failed")
+"""As its manual lists them; machines of this one are `new`, `on` or `off`."""
 
 
 class ApiError(Exception):
@@ -37,7 +49,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A machine: sizes in bytes, the names of its volumes, `power` as the API calls it."""
+    """A machine: sizes in bytes, the names of its volumes, and one of `POWER_STATES`."""
 
     uuid: str
     name: str
