@@ -7,7 +7,14 @@ from ims_core.errors import BusyError, HypervisorError
 from ims_core.models import Mark, State
 
 from ims_acme.hypervisor import POWER_STATES, ApiError, Machine
-from ims_acme.translate import MARK, STATES, ask, mark_of, mark_text, state_of
+from ims_acme.translate import (
+    MARK,
+    STATES,
+    ask,
+    mark_of,
+    mark_text,
+    state_of,
+)
 
 MACHINE = Machine("3f1c", "web01", power="on")
 
