@@ -50,6 +50,7 @@ VERBS = {
     "delete-pool": Verb("pools", "Take a pool out of ims.toml."),
     "list-providers": Verb("providers", "List the installed providers."),
     "show-provider": Verb("providers", "Show what a provider can do, and its settings."),
+    "new-provider": Verb("providers", "Write the package of a provider of your own."),
     "list-operations": Verb("operations", "List what was done, and how it ended."),
     "show-operation": Verb(
         "operations", "Show one operation: its phases, what it made, and its error."

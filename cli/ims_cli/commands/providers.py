@@ -1,7 +1,8 @@
-"""``list-providers`` and ``show-provider``."""
+"""``list-providers``, ``show-provider`` and ``new-provider``."""
 
 from __future__ import annotations
 
+from shlex import quote
 from textwrap import wrap
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from ims_core.spi import Provider
 
-__all__ = ["list_providers", "show_provider"]
+__all__ = ["list_providers", "new_provider", "show_provider"]
 
 _WIDTH = 90
 
@@ -51,6 +52,34 @@ def show_provider(*, name: str, output: str) -> None:
 
     data = _provider_data(provider_class(name))
     emit(data, output, lambda: _lines(data))
+
+
+@click.command("new-provider")
+@click.argument("name")
+@click.option(
+    "--directory", default=".", show_default=True, metavar="DIR", help="Where ims-NAME is made."
+)
+@output_option
+def new_provider(*, name: str, directory: str, output: str) -> None:
+    """Write the package of a provider of your own.
+
+    It works at once, with a hypervisor in memory in place of yours, and passes the conformance
+    suite. Comments with YOURS: stand where your code goes; its README tells how to go on.
+    """
+    from pathlib import Path  # noqa: PLC0415 - not for --help
+
+    from ims_cli.scaffolding import MARKER, checked_names, write_package  # noqa: PLC0415
+
+    names = checked_names(name)
+    written = write_package(names, Path(directory))
+    folder = str(Path(directory, names.folder))
+    data = {"name": name, "directory": folder, "files": [str(each) for each in written]}
+    lines = [
+        ("made", f"{folder}, {len(written)} files"),
+        ("try it", f"cd {quote(folder)} && pip install --editable '.[test]' && pytest"),
+        ("your code", f"grep -rn {MARKER} {quote(folder)}"),
+    ]
+    emit(data, output, lambda: fields(lines))
 
 
 def _provider_data(cls: type[Provider]) -> dict[str, Any]:
