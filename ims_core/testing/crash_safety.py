@@ -160,7 +160,8 @@ def test_discard_leaves_a_namesake_untouched(ims_target: Target, ims_bench: Benc
     order = ims_bench.created()
     before, listing = ims_bench.look(order.uuid), everything(ims_target)
     for resource in order.undo.announced:
-        for operation in (new_operation(), ""):
+        own = order.mark.operation
+        for operation in (new_operation(), "", own[1:], own[:-1]):
             found = ims_target.provider.discard(replace(resource, operation=operation))
             assert found is Discarded.NOT_OURS, (
                 f"discard for the operation {operation!r} says {found} to {resource}"

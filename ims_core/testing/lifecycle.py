@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "test_a_foreign_namesake_is_refused_and_untouched",
     "test_a_mark_is_replaced_whole",
+    "test_a_mark_that_was_copied_from_another_vm_does_not_count",
     "test_a_namesake_is_refused_and_untouched",
     "test_a_vm_that_was_adopted_is_seen_as_ours_and_deleted",
     "test_create_leaves_the_vm_defined_with_its_mark",
@@ -108,16 +109,34 @@ def test_a_mark_is_replaced_whole(ims_target: Target, ims_bench: Bench) -> None:
         operation=order.mark.operation,
         vm=order.uuid,
         complete=True,
+        owner="Zoë & 'co' <zoë@example.org>",
         template="another-template",
         digest="sha256:" + "0" * 64,
         nonce="another-nonce",
+        addresses="a-network=192.0.2.9 another=2001:db8::9",
     )
+    assert all(getattr(mark, each.name) for each in fields(Mark)), "a field is not tried"
     ims_target.provider.write_mark(order.uuid, mark)
     assert ims_bench.mark(order.uuid) == mark, "the mark is not as write_mark was given it"
     ims_target.provider.write_mark(order.uuid, order.mark)
     assert ims_bench.mark(order.uuid) == order.mark, (
         "the mark is not as write_mark was given it last"
     )
+
+
+def test_a_mark_that_was_copied_from_another_vm_does_not_count(
+    ims_target: Target, ims_bench: Bench
+) -> None:
+    """17. A VM without our mark is foreign: so is one whose mark names another VM.
+
+    Mend: in `inspect`, compare the UUID in the mark with that of the VM, and give `mark=None` if
+    they differ: somebody has copied the VM with all that the hypervisor keeps for it.
+    """
+    order = ims_bench.created()
+    ims_target.provider.write_mark(order.uuid, replace(order.mark, vm=str(uuid4())))
+    seen = ims_bench.look(order.uuid).mark
+    ims_target.provider.write_mark(order.uuid, order.mark)  # so that it is removed with its disks
+    assert seen is None, f"inspect takes the mark of another VM for its own: {seen}"
 
 
 def test_prepare_refuses_a_name_that_is_taken(ims_target: Target, ims_bench: Bench) -> None:

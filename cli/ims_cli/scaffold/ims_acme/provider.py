@@ -46,6 +46,7 @@ class AcmeProvider(Templates, Provider):
     """VMs in memory, until they are those of your hypervisor."""
 
     name: ClassVar[str] = "acme"
+    spi: ClassVar[str] = "1.0"
 
     # YOURS: how a context reaches a guest, with the limits of that; the image formats that VMs can
     # be made from; who knows a guest's addresses; whether a guest can answer (sentence 19).
