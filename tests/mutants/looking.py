@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ims_core.errors import HypervisorError, NotFoundError
-from ims_core.models import Address, Metrics, State
+from ims_core.models import VM, Address, Mark, Metrics, State
 from ims_core.spi import NOTHING_KNOWN
 from tests.mutants.mutant import Group
-from tests.mutants.parts import OFF, Base, Looks
+from tests.mutants.parts import CHANGING, OFF, Base, Looks, around
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from ims_core.models import VM, Mark
 
 mutants = Group()
 
@@ -80,8 +80,6 @@ class InspectOfAMissingVmRaises(Inspects):
 @mutants.add("inspect-makes-up-missing-vms", 14, "A VM that is gone is shown as unknown.")
 class InspectMakesUpMissingVms(Inspects):
     def asked(self, vms: Collection[str] | None, found: Sequence[VM]) -> Sequence[VM]:
-        from ims_core.models import VM  # noqa: PLC0415
-
         missing = set(vms or ()) - {word for each in found for word in (each.name, each.uuid)}
         return [*found, *(VM(each, each, State.UNKNOWN) for each in sorted(missing))]
 
@@ -232,26 +230,20 @@ class BrokenVmIsNotShown(Inspects):
 
 
 @mutants.add("states-are-remembered", 15, "What others did to a VM is not seen.")
+@around(CHANGING, lambda healthy: lambda self, *args, **more: self.forget(healthy, *args, **more))
 class StatesAreRemembered(Looks):
-    def __init__(self, settings: Mapping[str, object]) -> None:
+    def __init__(self, settings: Mapping[str, Any]) -> None:
         super().__init__(settings)
-        self._seen: dict[str, tuple[float, State]] = {}
+        self._seen: dict[str, State] = {}
+
+    def forget(self, healthy: Callable[..., Any], vm: str, *args: Any, **more: Any) -> Any:
+        try:
+            return healthy(self, vm, *args, **more)
+        finally:
+            self._seen.pop(vm, None)
 
     def shown(self, vm: VM) -> VM:
-        changes = self._mine.get(vm.uuid, 0)
-        before, state = self._seen.get(vm.uuid, (-1, vm.state))
-        if before != changes:
-            state = vm.state
-        self._seen[vm.uuid] = (changes, state)
-        return replace(vm, state=state)
-
-    @property
-    def _mine(self) -> dict[str, int]:
-        return self.__dict__.setdefault("_changes", {})
-
-    def _change(self, vm, change):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-        self._mine[vm] = self._mine.get(vm, 0) + 1
-        return super()._change(vm, change)
+        return replace(vm, state=self._seen.setdefault(vm.uuid, vm.state))
 
 
 @mutants.add("unknown-number-is-zero", 15, "A counter that cannot be given is 0.")
@@ -271,7 +263,7 @@ class UnknownMemoryIsZero(Looks):
 class ZeroCountersWhenOff(Base):
     def metrics(self, vms: Collection[str] | None = None) -> Sequence[Metrics]:
         off = [
-            Metrics(each.name, each.uuid, 0.0, 0.0, 0, 0, 0, 0, 0, 0, 0)
+            Metrics(each.name, each.uuid, time.time(), 0.0, 0, 0, 0, 0, 0, 0, 0)
             for each in self.all_now()
             if each.state in OFF and (vms is None or each.name in vms or each.uuid in vms)
         ]
@@ -335,8 +327,6 @@ class UsedMemoryIsAllMemory(Looks):
 @mutants.add("copied-mark-counts", 15, "A mark that names another VM is shown as this one's.")
 class CopiedMarkCounts(Looks):
     def shown(self, vm: VM) -> VM:
-        from ims_core.models import Mark  # noqa: PLC0415
-
         if vm.mark is None and not vm.problem:
             values = json.loads((self.root / "domains" / f"{vm.uuid}.json").read_bytes())
             if values.get("mark"):

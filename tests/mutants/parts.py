@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from ims_fake import FakeProvider
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from ims_core.models import VM, Mark, Metrics
+    from ims_core.models import VM, Delivery, Mark, Metrics
     from ims_core.spi import UndoLog
 
     P = TypeVar("P", bound=type[FakeProvider])
@@ -85,6 +86,15 @@ class Base(FakeProvider):
 
     def seed_path(self, vm: str) -> Path:
         return self.root / "seeds" / self._existing(vm).seed
+
+    def put_seed(self, vm: str, delivery: Delivery) -> None:
+        content = delivery.medium or json.dumps(dict(delivery.values)).encode()
+        self.seed_path(vm).write_bytes(content)
+
+    def record(self, vm: str, delivery: Delivery) -> None:
+        """Write digest and nonce into the mark."""
+        mark = replace(self.mark_now(vm), digest=delivery.digest, nonce=delivery.nonce)
+        self.put_mark(vm, mark)
 
     def ask_for_each(self, vms: Iterable[str]) -> None:
         """One request for each VM."""

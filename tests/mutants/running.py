@@ -24,9 +24,8 @@ class StartDeliversTooLate(Base):
     def start(self, vm: str, delivery: Delivery | None) -> None:
         super().start(vm, None)
         if delivery is not None and self.mark_now(vm).nonce != delivery.nonce:
-            self.seed_path(vm).write_bytes(delivery.medium)
-            mark = replace(self.mark_now(vm), digest=delivery.digest, nonce=delivery.nonce)
-            self.put_mark(vm, mark)
+            self.put_seed(vm, delivery)
+            self.record(vm, delivery)
 
 
 @mutants.add("start-never-delivers-again", 10, "A second start leaves the old delivery in place.")
@@ -35,8 +34,7 @@ class StartNeverDeliversAgain(Base):
         again = self.state_now(vm) is State.STOPPED
         super().start(vm, None if again else delivery)
         if again and delivery is not None:
-            mark = replace(self.mark_now(vm), digest=delivery.digest, nonce=delivery.nonce)
-            self.put_mark(vm, mark)
+            self.record(vm, delivery)
 
 
 @mutants.add("start-trusts-an-equal-digest", 10, "With the same digest the old nonce stays there.")
@@ -73,8 +71,7 @@ class FailedStartIsRecorded(Base):
             super().start(vm, delivery)
         except HypervisorError:
             if delivery is not None:
-                mark = replace(self.mark_now(vm), digest=delivery.digest, nonce=delivery.nonce)
-                self.put_mark(vm, mark)
+                self.record(vm, delivery)
             raise
 
 
@@ -106,8 +103,7 @@ class StartResetsARunningVm(Base):
 class StartOfARunningVmDelivers(Base):
     def start(self, vm: str, delivery: Delivery | None) -> None:
         if self.state_now(vm) is State.RUNNING and delivery is not None:
-            mark = replace(self.mark_now(vm), digest=delivery.digest, nonce=delivery.nonce)
-            self.put_mark(vm, mark)
+            self.record(vm, delivery)
         super().start(vm, delivery)
 
 
