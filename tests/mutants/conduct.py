@@ -252,8 +252,8 @@ class MarksLiveInTheInstance(Looks):
     def start(self, vm: str, delivery: Delivery | None) -> None:
         super().start(vm, delivery)
         if delivery is not None and vm in self._marks:
-            told = {"digest": delivery.digest, "nonce": delivery.nonce}
-            self._marks[vm] = replace(self._marks[vm], **told)
+            mark = self._marks[vm]
+            self._marks[vm] = replace(mark, digest=delivery.digest, nonce=delivery.nonce)
 
     def shown(self, vm: VM) -> VM:
         return replace(vm, mark=self._marks.get(vm.uuid, vm.mark)) if vm.mark else vm

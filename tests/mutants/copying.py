@@ -1,3 +1,4 @@
+# ruff: noqa: ARG002 - a hook has arguments that not every mutant needs
 """Mistakes in making a VM from another one's disk (sentence 23)."""
 
 from __future__ import annotations

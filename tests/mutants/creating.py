@@ -203,9 +203,7 @@ class CreateCountsMemoryInMegabytes(Base):
 class CreateMakesACard(Base):
     def create(self, spec: VMSpec, delivery: Delivery, mark: Mark, undo: UndoLog) -> None:
         card = Interface(mac=f"52:54:00:ff:{spec.uuid[:2]}:{spec.uuid[2:4]}")
-        super().create(
-            replace(spec, interfaces=(*spec.interfaces, card)), delivery, mark, undo
-        )
+        super().create(replace(spec, interfaces=(*spec.interfaces, card)), delivery, mark, undo)
 
 
 # --- 6 ---

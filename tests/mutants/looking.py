@@ -1,3 +1,4 @@
+# ruff: noqa: ARG002 - a hook has arguments that not every mutant needs
 """Mistakes in showing VMs and counters (sentences 14 to 16)."""
 
 from __future__ import annotations
@@ -250,7 +251,8 @@ class StatesAreRemembered(Looks):
 class UnknownNumberIsZero(Looks):
     def counted(self, counters: Metrics) -> Metrics:
         missing = [each.name for each in fields(Metrics) if getattr(counters, each.name) is None]
-        return replace(counters, **dict.fromkeys(missing, 0))
+        zeros: dict[str, Any] = dict.fromkeys(missing, 0)
+        return replace(counters, **zeros)
 
 
 @mutants.add("unknown-memory-is-zero", 15, "Memory and CPUs that are not known are 0.")
@@ -340,7 +342,9 @@ class CopiedMarkCounts(Looks):
 @mutants.add("link-local-addresses-are-shown", 16, "The fe80 address of each card is shown.")
 class LinkLocalAddressesAreShown(Looks):
     def shown(self, vm: VM) -> VM:
-        extra = tuple(Address("fe80::5054:ff:fe00:1/64", each.mac, "agent") for each in vm.addresses)
+        extra = tuple(
+            Address("fe80::5054:ff:fe00:1/64", each.mac, "agent") for each in vm.addresses
+        )
         return replace(vm, addresses=vm.addresses + extra[:1])
 
 

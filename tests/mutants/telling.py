@@ -63,7 +63,9 @@ class UpdateLeavesTheVmPaused(Base):
         self.pause(vm)
 
 
-@mutants.add("failed-update-ejects-the-old-one", 20, "The old delivery goes before the new is there.")
+@mutants.add(
+    "failed-update-ejects-the-old-one", 20, "The old delivery goes before the new is there."
+)
 class FailedUpdateEjectsTheOldOne(Base):
     def update_context(self, vm: str, delivery: Delivery) -> None:
         try:
@@ -73,7 +75,9 @@ class FailedUpdateEjectsTheOldOne(Base):
             raise
 
 
-@mutants.add("failed-update-leaves-half-a-medium", 20, "A failed update leaves half of the new one.")
+@mutants.add(
+    "failed-update-leaves-half-a-medium", 20, "A failed update leaves half of the new one."
+)
 class FailedUpdateLeavesHalfAMedium(Base):
     def update_context(self, vm: str, delivery: Delivery) -> None:
         try:

@@ -92,8 +92,6 @@ class DiscardLeavesTheDisk(Base):
         if resource.kind == "volume" and (self.root / "volumes" / resource.name).exists():
             last = resource.name.rpartition(".")[0]
             return (
-                Discarded.REMOVED
-                if last.endswith(f"-{resource.operation}")
-                else Discarded.NOT_OURS
+                Discarded.REMOVED if last.endswith(f"-{resource.operation}") else Discarded.NOT_OURS
             )
         return super().discard(resource)
