@@ -1,3 +1,4 @@
+# ruff: noqa: ARG002 - a method that does nothing needs none of its arguments
 """Mistakes in how a provider behaves towards its surroundings (sentences 17 to 19)."""
 
 from __future__ import annotations

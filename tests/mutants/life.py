@@ -8,8 +8,6 @@ import time
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import BaseModel
-
 from ims_core.errors import (
     BusyError,
     DeadlineError,
@@ -23,6 +21,8 @@ from tests.mutants.parts import CHANGING, OFF, Base, around, conflict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from pydantic import BaseModel
 
     from ims_core.models import Mark
 
