@@ -104,15 +104,6 @@ class OpenRaisesWhatTheLibraryRaises(Base):
             raise ConnectionError(str(error)) from error
 
 
-@mutants.add("open-wants-more-settings", 1, "Opening needs a value that the settings lack.")
-class OpenWantsMoreSettings(Base):
-    @classmethod
-    def open(cls, settings: Mapping[str, Any]) -> Self:
-        if len(settings) <= len(Settings.model_fields):
-            settings["password"]
-        return super().open(settings)
-
-
 @mutants.add("setting-without-a-description", 1, "A field of the settings is not described.")
 class SettingWithoutADescription(Base):
     @classmethod
