@@ -85,7 +85,7 @@ class MissingVmHasAnEmptyConsole(Base):
         return super().console_tail(vm, lines) if there else ()
 
 
-@mutants.add("uuid-is-the-hypervisor's", 17, "VMs are shown with the hypervisor's own UUIDs.")
+@mutants.add("uuid-is-the-hypervisors", 17, "VMs are shown with the hypervisor's own UUIDs.")
 class UuidIsTheHypervisors(Looks):
     def shown(self, vm: VM) -> VM:
         return replace(vm, uuid=str(uuid5(NAMESPACE_OID, vm.uuid)))

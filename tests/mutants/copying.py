@@ -60,7 +60,7 @@ class SourceDependsOnItsClone(Clones):
         disk.symlink_to(self.disk_path(spec.uuid))
 
 
-@mutants.add("clone-has-the-template's-disk", 23, "A clone's disk is empty, not the source's.")
+@mutants.add("clone-has-the-templates-disk", 23, "A clone's disk is empty, not the source's.")
 class CloneHasTheTemplatesDisk(Clones):
     def after(self, source: str, spec: VMSpec) -> None:
         disk = self.disk_path(spec.uuid)
@@ -69,7 +69,7 @@ class CloneHasTheTemplatesDisk(Clones):
         os.truncate(disk, size)
 
 
-@mutants.add("clone-has-the-spec's-size", 23, "A clone's disk gets the size of the spec.")
+@mutants.add("clone-has-the-specs-size", 23, "A clone's disk gets the size of the spec.")
 class CloneHasTheSpecsSize(Clones):
     def after(self, source: str, spec: VMSpec) -> None:
         os.truncate(self.disk_path(spec.uuid), spec.disk)
@@ -117,7 +117,7 @@ class CloneCallsSuspendedRunning(Clones):
             raise ConflictError("the source is not off", code="vm-running", vm=source)
 
 
-@mutants.add("clone-changes-its-source's-mark", 23, "The source's mark names the clone's work.")
+@mutants.add("clone-changes-its-sources-mark", 23, "The source's mark names the clone's work.")
 class CloneChangesItsSourcesMark(Clones):
     def before(self, source: str, undo: UndoLog) -> None:
         self.put_mark(source, replace(self.mark_now(source), operation=undo.operation))
@@ -141,26 +141,26 @@ class CloneIsStarted(Clones):
         self.start(spec.uuid, None)
 
 
-@mutants.add("clone-has-its-source's-mark", 23, "A clone carries the mark of its source.")
+@mutants.add("clone-has-its-sources-mark", 23, "A clone carries the mark of its source.")
 class CloneHasItsSourcesMark(Clones):
     def after(self, source: str, spec: VMSpec) -> None:
         self.put_mark(spec.uuid, self.mark_now(source))
 
 
-@mutants.add("clone-has-its-source's-delivery", 23, "A clone is told what its source was told.")
+@mutants.add("clone-has-its-sources-delivery", 23, "A clone is told what its source was told.")
 class CloneHasItsSourcesDelivery(Clones):
     def after(self, source: str, spec: VMSpec) -> None:
         self.seed_path(spec.uuid).write_bytes(self.seed_path(source).read_bytes())
 
 
-@mutants.add("clone-has-its-source's-cards", 23, "A clone has the MACs of its source.")
+@mutants.add("clone-has-its-sources-cards", 23, "A clone has the MACs of its source.")
 class CloneHasItsSourcesCards(Clones):
     def after(self, source: str, spec: VMSpec) -> None:
         cards = self._existing(source).interfaces
         self._change(spec.uuid, lambda domain: replace(domain, interfaces=cards))
 
 
-@mutants.add("clone-has-its-source's-memory-size", 23, "A clone is as large as its source.")
+@mutants.add("clone-has-its-sources-memory-size", 23, "A clone is as large as its source.")
 class CloneHasItsSourcesMemorySize(Clones):
     def after(self, source: str, spec: VMSpec) -> None:
         size = self._existing(source)

@@ -392,8 +392,10 @@ class AddressesWithoutAMac(Looks):
         return replace(vm, addresses=bare)
 
 
-@mutants.add("macs-in-upper-case", 16, "MACs are shown as the hypervisor writes them.")
-class MacsInUpperCase(Looks):
+@mutants.add("macs-in-another-form", 16, "MACs are shown as the hypervisor writes them.")
+class MacsInAnotherForm(Looks):
     def shown(self, vm: VM) -> VM:
-        loud = tuple(replace(each, mac=each.mac.upper()) for each in vm.addresses)
-        return replace(vm, addresses=loud)
+        other = tuple(
+            replace(each, mac=each.mac.upper().replace(":", "-")) for each in vm.addresses
+        )
+        return replace(vm, addresses=other)

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ims_core.errors import ConflictError
-from ims_core.models import State
+from ims_core.models import Mark, State
 from ims_core.spi import NOTHING_KNOWN
 from ims_fake import FakeProvider
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from ims_core.models import VM, Delivery, Mark, Metrics
+    from ims_core.models import VM, Delivery, Metrics
     from ims_core.spi import UndoLog
 
     P = TypeVar("P", bound=type[FakeProvider])
@@ -71,12 +71,12 @@ class Base(FakeProvider):
         return FakeProvider.inspect(self)
 
     def mark_now(self, vm: str) -> Mark:
-        mark = self._existing(vm).mark
-        assert mark is not None
-        return mark
+        """The VM's mark; an empty one for a foreign VM."""
+        return self._existing(vm).mark or Mark("", "", vm)
 
     def put_mark(self, vm: str, mark: Mark) -> None:
-        self._change(vm, lambda domain: replace(domain, mark=mark))
+        """Change the mark of a VM that has one."""
+        self._change(vm, lambda domain: replace(domain, mark=domain.mark and mark))
 
     def put_state(self, vm: str, word: str) -> None:
         self._change(vm, lambda domain: replace(domain, state=word))
