@@ -1,0 +1,39 @@
+"""Providers with one mistake each, to see whether the conformance suite finds it."""
+
+from __future__ import annotations
+
+from tests.mutants import (
+    conduct,
+    copying,
+    creating,
+    holding,
+    interrupting,
+    life,
+    looking,
+    running,
+    snapshots,
+    telling,
+    undoing,
+)
+from tests.mutants.mutant import Mutant
+
+__all__ = ["MUTANTS", "Mutant"]
+
+MUTANTS: tuple[Mutant, ...] = tuple(
+    mutant
+    for module in (
+        life,
+        creating,
+        undoing,
+        running,
+        looking,
+        conduct,
+        telling,
+        interrupting,
+        snapshots,
+        copying,
+        holding,
+    )
+    for mutant in module.mutants.found
+)
+"""In the order of the contract's sections."""
