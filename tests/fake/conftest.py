@@ -43,7 +43,15 @@ def pool(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def ims_target(pool: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
+def provider_class() -> type[FakeProvider]:
+    """What the suite is run against."""
+    return FakeProvider
+
+
+@pytest.fixture
+def ims_target(
+    pool: Path, monkeypatch: pytest.MonkeyPatch, provider_class: type[FakeProvider]
+) -> Iterator[Target]:
     """What the conformance suite asks for."""
 
     def make_foreign(name: str) -> Callable[[], object]:
@@ -64,7 +72,7 @@ def ims_target(pool: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Target]:
 
     monkeypatch.setattr("ims_fake.directory.LOCK_SECONDS", 0.5)
     settings = settings_of(pool)
-    with FakeProvider.open(settings) as provider:
+    with provider_class.open(settings) as provider:
         yield Target(
             provider=provider,
             template=provider.list_templates()[0],
