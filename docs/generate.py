@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from docs.pages import DOCS, ROOT
 from docs.pages.api import api
 from docs.pages.matrix import matrix
+from docs.pages.mutation import mutation
 from docs.pages.reference import reference
 from docs.pages.spi import spi
-from docs.pages.tables import CONTEXT, OVM, VIRTUALBOX, context, ovm, virtualbox
+from docs.pages.tables import CONTEXT, OVM, VIRTUALBOX, WRITING, context, ovm, virtualbox, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,7 +24,9 @@ PAGES: Mapping[Path, Callable[[], str]] = {
     DOCS / "spi.md": spi,
     DOCS / "api.md": api,
     DOCS / "support-matrix.md": matrix,
+    DOCS / "mutants.md": mutation,
     CONTEXT: context,
+    WRITING: writing,
     OVM: ovm,
     VIRTUALBOX: virtualbox,
 }

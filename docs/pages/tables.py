@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from ims_bootparams.layouts import Layout
     from ims_core.models import CarrierLimits
 
-__all__ = ["CONTEXT", "OVM", "VIRTUALBOX", "context", "ovm", "virtualbox"]
+__all__ = ["CONTEXT", "OVM", "VIRTUALBOX", "WRITING", "context", "ovm", "virtualbox", "writing"]
 
 CONTEXT = DOCS / "context.md"
 OVM = DOCS / "providers" / "ovm.md"
+WRITING = DOCS / "writing-a-provider.md"
 VIRTUALBOX = DOCS / "providers" / "virtualbox.md"
 
 
@@ -38,6 +39,12 @@ def virtualbox() -> str:
     """The page about VirtualBox, with its states as the code has them."""
     rows = [f"| {word} | `{known.state}` |" for word, known in STATES.items()]
     return filled(VIRTUALBOX, rows)
+
+
+def writing() -> str:
+    """The page for authors, with the example as it is."""
+    code = (DOCS / "example_provider.py").read_text(encoding="utf-8")
+    return filled(WRITING, ["", "```python", f"{code}```", ""])
 
 
 def _layouts() -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Which test of the suite catches each mutant: ``python -m tests.mutants.trial [NAME ...]``.
 
 Each is tried in a process of its own, up to the first test that fails. What was found is kept in
-``docs/proofs/mutants.json``, with those that escaped when they were first tried.
+``trials.json``, with those that escaped when they were first tried.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tests.mutants.mutant import Mutant
 
-RECORD = Path(__file__).parents[2] / "docs" / "proofs" / "mutants.json"
+RECORD = Path(__file__).with_name("trials.json")
 AGAINST = Path(__file__).with_name("against.py")
 SECONDS = 300.0
 _FORK = multiprocessing.get_context("fork")
@@ -75,8 +75,6 @@ def caught(mutant: Mutant) -> str:
 
 def recorded() -> dict[str, Trial]:
     """What earlier runs found, by name."""
-    if not RECORD.exists():
-        return {}
     return {each["name"]: Trial(**each) for each in json.loads(RECORD.read_text(encoding="utf-8"))}
 
 
