@@ -11,16 +11,16 @@ import pytest
 from ims_core.models import Template
 from ims_core.service import Ims
 from ims_core.service.events import ignore
-from ims_core.testing import Target
 from ims_core.undo import Undo
 from ims_fake import FakeProvider
-from tests.fake.pools import SIZE, TEMPLATE, add_foreign, contents, settings_of
+from tests.fake.pools import SIZE, TEMPLATE, settings_of, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from ims_core.service.events import Listener
+    from ims_core.testing import Target
 
 
 @pytest.fixture
@@ -42,29 +42,8 @@ def pool(tmp_path: Path) -> Path:
 @pytest.fixture
 def ims_target(pool: Path) -> Iterator[Target]:
     """What the conformance suite asks for."""
-
-    def make_foreign(name: str) -> Callable[[], object]:
-        path = add_foreign(pool, name)
-        return lambda: path.unlink(missing_ok=True)
-
-    def break_vm(uuid: str) -> Callable[[], object]:
-        description = json.loads((pool / "domains" / f"{uuid}.json").read_text())
-        (pool / "volumes" / description["volume"]).unlink()
-        return lambda: None
-
-    settings = settings_of(pool)
-    with FakeProvider.open(settings) as provider:
-        yield Target(
-            provider=provider,
-            template=provider.list_templates()[0],
-            settings=settings,
-            static_address="192.0.2.77",
-            boots=True,
-            boot_timeout=5.0,
-            make_foreign=make_foreign,
-            break_vm=break_vm,
-            leftovers=lambda: set(contents(pool)),
-        )
+    with target_of(pool) as target:
+        yield target
 
 
 @pytest.fixture
