@@ -157,10 +157,17 @@ def _end_of(path: Path, size: int) -> bytes:
 
 def _write(path: Path, content: bytes) -> None:
     """Make a file that is its owner's alone, and its folders."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_folder(path.parent)
     descriptor = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
+
+
+def _make_folder(path: Path) -> None:
+    """Make a folder and those above it; `mkdir` would give the latter to everybody."""
+    if not path.exists():
+        _make_folder(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
 
 
 def _clear(path: Path) -> None:
