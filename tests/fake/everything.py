@@ -11,9 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ims_bootparams.layouts.bootparams import CONF_FILE, render
+from ims_bootparams.layouts.bootparams import CONF_FILE, LAYOUT, render
 from ims_core.models import Carrier, Context, File, Interface, Mark, Script, Template, VMSpec
-from ims_core.registry import layout
 from ims_core.service.delivery import deliver
 from ims_core.undo import Undo
 from ims_fake import FakeProvider
@@ -96,7 +95,7 @@ def delivery_of(provider: FakeProvider, name: str) -> Delivery:
         files = dict(render(context))
         return {**files, CONF_FILE: files[CONF_FILE].replace(b"/UP", b"/..")}
 
-    careless = replace(layout("bootparams"), render=rendered)
+    careless = replace(LAYOUT, render=rendered)
     return deliver(context, careless, Carrier.ISO, provider.features)
 
 
