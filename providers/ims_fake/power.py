@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ims_core.errors import ConflictError, DeadlineError, HypervisorError
+from ims_core.errors import ConflictError, DeadlineError, HypervisorError, NotFoundError
 from ims_fake.domain import OFF, PAUSED, SUSPENDED
 from ims_fake.looking import problem_of
 from ims_fake.machines import check_carrier, seed_bytes
@@ -50,7 +50,11 @@ class Power:
         self._pace.step("start")
         domain = self._vms.change(vm, self._leased)
         answer = self._guests.boot(domain, self._seed(domain))
-        self._vms.change(vm, lambda found: _booted(found, domain, answer))
+        try:
+            self._vms.change(vm, lambda found: _booted(found, domain, answer))
+        except NotFoundError:  # it was deleted meanwhile
+            self._guests.forget(vm)
+            raise
 
     def stop(self, vm: str, *, force: bool, timeout: float) -> None:
         """Ask the guest, or take its power away."""

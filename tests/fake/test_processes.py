@@ -16,16 +16,19 @@ from typing import TYPE_CHECKING, Any
 import pydantic
 import pytest
 
-from ims_core.errors import ConflictError, DeadlineError
+from ims_core.errors import ConflictError, DeadlineError, NotFoundError
 from ims_core.models import State
 from ims_core.testing.bench import Bench
 from ims_fake.process import Process
+from ims_fake.processes import Processes
 from tests.fake.pools import processes_below, settings_of, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ims_core.testing.bench import Order
+    from ims_fake.domain import Domain
+    from ims_fake.guests import Answer
 
 SECONDS = 30.0
 MANY = 30
@@ -248,6 +251,27 @@ def test_a_deleted_vm_leaves_no_process_and_no_file(lab: Lab) -> None:
     lab.bench.provider.delete(order.uuid)
     assert not processes_below(lab.pool), "not even for a moment"
     assert not lab.folder(order).exists()
+
+
+def test_a_vm_that_is_deleted_while_it_starts_leaves_nothing(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = lab.bench.created()
+    boot = Processes.boot
+
+    def meddle(self: Processes, domain: Domain, seed: bytes) -> Answer:
+        answer = boot(self, domain, seed)
+        (lab.pool / "domains" / f"{order.uuid}.json").unlink()
+        return answer
+
+    monkeypatch.setattr(Processes, "boot", meddle)
+    with pytest.raises(NotFoundError):
+        lab.bench.provider.start(order.uuid, order.delivery)
+    assert not processes_below(lab.pool)
+    assert not lab.folder(order).exists()
+    monkeypatch.undo()
+    lab.bench.roll_back(order.undo)
+    order.made = False
 
 
 def test_what_a_guest_has_done_is_done_again_only_where_its_context_changed(lab: Lab) -> None:
