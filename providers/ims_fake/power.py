@@ -46,9 +46,9 @@ class Power:
     def start(self, vm: str, delivery: Delivery | None) -> None:
         """Put the delivery in place, then have the guest boot."""
         self._pace.step("start.seed")
-        self._vms.change(vm, lambda found: self._delivered(found, delivery))
+        domain = self._vms.change(vm, lambda found: self._leased(self._delivered(found, delivery)))
         self._pace.step("start")
-        domain = self._vms.change(vm, self._leased)
+        self._refuse_broken(domain, "start")
         answer = self._guests.boot(domain, self._seed(domain))
         try:
             self._vms.change(vm, lambda found: _booted(found, domain, answer))
@@ -125,8 +125,6 @@ class Power:
 
     def _leased(self, domain: Domain) -> Domain:
         """The VM with an address for each card that asks for one."""
-        refuse_running(domain)
-        self._refuse_broken(domain, "start")
         leases = dict(domain.leases)
         taken = holders(self._directory.domains())
         for card in domain.interfaces:
