@@ -3,7 +3,7 @@
 .. code-block:: text
 
     guests/<uuid>/root/        what the guest takes for its machine; its disk
-    guests/<uuid>/medium       a link to its delivery as files, if the guest program would find it
+    guests/<uuid>/medium       a link to its delivery as files; empty if it is for another program
     guests/<uuid>/media/       where that lies
     guests/<uuid>/console      what the guest printed since its last start
     guests/<uuid>/power        which process it is; see the keeper
@@ -97,14 +97,13 @@ class Place:
         """
         name, link = uuid4().hex, self.folder / "medium"
         with translated(f"cannot write {link}"):
-            for path, content in files.items():
-                _write(self.folder / "media" / name / path, content)
-            if CONF_FILE in files:
-                temporary = self.folder / f"medium.{name}"
-                temporary.symlink_to(f"media/{name}")
-                temporary.replace(link)
-            else:
-                link.unlink(missing_ok=True)
+            medium = self.folder / "media" / name
+            _make_folder(medium)
+            for path, content in files.items() if CONF_FILE in files else ():
+                _write(medium / path, content)
+            temporary = self.folder / f"medium.{name}"
+            temporary.symlink_to(f"media/{name}")
+            temporary.replace(link)
             for each in self.folder.glob("media/*"):
                 if each.name != name:
                     _clear(each)

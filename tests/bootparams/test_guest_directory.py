@@ -217,7 +217,8 @@ def test_a_link_that_stays_below_the_directory_is_followed(place: Place) -> None
     assert (place.root / "usr/etc/file").read_bytes() == b"x"
 
 
-def test_a_medium_that_is_not_there_is_no_context_and_no_drive_is_looked_at(place: Place) -> None:
+def test_an_empty_directory_is_no_context_and_no_drive_is_looked_at(place: Place) -> None:
+    (place.folder / "medium").mkdir()
     done = place.run()
     assert done.returncode == 0
     assert "no context was found; nothing to do" in done.stdout

@@ -17,8 +17,8 @@ END
 # Gives $carrier: medium (then with $device), xenstore or guest-properties.
 find_carrier() {
     carrier=medium device='' kept=''
-    if [ -n "$given" ]; then
-        [ -d "$given" ]
+    if [ -n "$given" ]; then # an empty directory is a drive without a medium
+        [ ! -d "$given" ] || [ -n "$(ls -A "$given")" ]
     else
         find_device IMS || find_values || find_kept
     fi
