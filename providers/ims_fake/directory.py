@@ -6,8 +6,9 @@
     volumes/<name>-<operation>.img   its disk, a sparse file
     seeds/<name>-<operation>.iso     its delivery
     memory/<uuid>                    its memory, while it is suspended
-    snapshots/<uuid>.<name>-<operation>.volume, .seed, .memory, .json
+    snapshots/<uuid>.<name>-<operation>.volume, .seed, .guest, .memory, .json
     templates/<name>-<operation>.img, .json
+    guests/<uuid>/                   what a guest that really runs has; see the module place
 
 Whole files appear and change by renaming, so readers need no lock. What looks before it writes
 does both under the pool's lock, a flock on the directory itself.
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["PLACES", "Directory"]
+__all__ = ["PLACES", "Directory", "translated"]
 
 PLACES = {
     "domain": "domains",
@@ -45,6 +46,7 @@ PLACES = {
     "snapshot": "snapshots",
     "image": "templates",
     "manifest": "templates",
+    "guest": "guests",
 }
 """Folder by kind of resource."""
 
@@ -95,7 +97,7 @@ class Directory:
         Raises:
             UnavailableError: Somebody else holds it for too long.
         """
-        with _translated(f"cannot lock {self.root}"):
+        with translated(f"cannot lock {self.root}"):
             descriptor = os.open(self.root, os.O_RDONLY | os.O_CLOEXEC)
         try:
             self._lock(descriptor)
@@ -112,7 +114,7 @@ class Directory:
 
     def make(self, path: Path, size: int, capacity: int) -> None:
         """Make an empty file that will have this size, if the pool has room for it."""
-        with self.locked(), _translated(f"cannot make {path}"):
+        with self.locked(), translated(f"cannot make {path}"):
             free = capacity - self.used()
             if size > free:
                 raise CapacityError(
@@ -127,16 +129,16 @@ class Directory:
 
     def copy(self, source: Path, target: Path, capacity: int) -> None:
         """Make a copy of a sparse file, if the pool has room for it."""
-        with _translated(f"cannot copy {source}"):
+        with translated(f"cannot copy {source}"):
             size = source.stat().st_size
         self.make(target, size, capacity)
-        with _translated(f"cannot copy {source}"):
+        with translated(f"cannot copy {source}"):
             _copy_data(source, target)
 
     def put_back(self, source: Path, target: Path) -> None:
         """Replace a file by a copy of another, in one step."""
         temporary = target.with_name(target.name + _TEMPORARY)
-        with _translated(f"cannot copy {source}"):
+        with translated(f"cannot copy {source}"):
             temporary.unlink(missing_ok=True)
             descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
             try:
@@ -146,10 +148,15 @@ class Directory:
             _copy_data(source, temporary)
             temporary.replace(target)
 
+    def read(self, path: Path) -> bytes:
+        """A whole file."""
+        with translated(f"cannot read {path}"):
+            return path.read_bytes()
+
     def write(self, path: Path, content: bytes) -> None:
         """Put a whole file in its place, in one step."""
         temporary = path.with_name(path.name + _TEMPORARY)
-        with _translated(f"cannot write {path}"):
+        with translated(f"cannot write {path}"):
             descriptor = os.open(temporary, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(content)
@@ -159,20 +166,20 @@ class Directory:
         """Remove a file, and what an interrupted write left beside it; whether it was there."""
         there = False
         for each in (path.with_name(path.name + _TEMPORARY), path):
-            with _translated(f"cannot remove {path}"), suppress(FileNotFoundError):
+            with translated(f"cannot remove {path}"), suppress(FileNotFoundError):
                 each.unlink()
                 there = True
         return there
 
     def files(self, place: str, suffix: str) -> Iterator[Path]:
         """The files of a folder, sorted."""
-        with _translated(f"cannot read {self.root / place}"):
+        with translated(f"cannot read {self.root / place}"):
             yield from sorted((self.root / place).glob(f"*{suffix}"))
 
     def used(self) -> int:
         """Bytes that all disks, media and templates take."""
         total = 0
-        for place in set(PLACES.values()) - {"domains"}:
+        for place in set(PLACES.values()) - {"domains", "guests"}:
             for entry in os.scandir(self.root / place):
                 with suppress(FileNotFoundError):
                     total += entry.stat().st_size
@@ -186,7 +193,7 @@ class Directory:
         return self._described(uuid)
 
     def _described(self, uuid: str) -> Domain | None:
-        with suppress(FileNotFoundError), _translated(f"cannot read domain {uuid}"):
+        with suppress(FileNotFoundError), translated(f"cannot read domain {uuid}"):
             return from_json(uuid, self.path("domain", uuid).read_bytes())
         return None
 
@@ -234,7 +241,7 @@ def _copy_data(source: Path, target: Path) -> None:
 
 
 @contextmanager
-def _translated(what: str) -> Iterator[None]:
+def translated(what: str) -> Iterator[None]:
     """The file system's refusals as IMS' errors; a missing file stays what it is."""
     try:
         yield

@@ -1,4 +1,4 @@
-"""What stands for a guest: it reads its medium at start, and answers at once.
+"""What stands for a pretended guest: it reads its medium at start, and answers at once.
 
 It understands the layout ``bootparams``, as IMS' own guest program does, and answers as guests of
 cloud-init do for theirs; like those it computes the digest from the bytes it read.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 import shlex
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ims_bootparams.digest import NONCE_FILE, digest_of
@@ -17,23 +16,20 @@ from ims_bootparams.layouts.bootparams import CONF_FILE, parse
 from ims_bootparams.layouts.cloud_init.data import CHECKS_FILE
 from ims_core.errors import ImsError
 from ims_core.models import Address, ItemResult, Receipt
+from ims_fake.guests import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ims_core.models import Carrier
 
-__all__ = ["Answer", "boot", "read_medium", "read_values"]
+__all__ = ["UnreadableSeedError", "boot", "files_of"]
 
 STALE_NONCE = "0" * 16
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the guest did: its receipt, if it sent one, and what it printed."""
-
-    receipt: Receipt | None
-    console: tuple[str, ...]
+class UnreadableSeedError(Exception):
+    """A seed is no medium, or no keys and values, that one of IMS' own could be read from."""
 
 
 def boot(
@@ -50,8 +46,8 @@ def boot(
     """
     console = [f"{name}: booting a fake guest"]
     try:
-        files = read_medium(seed) if carrier.is_medium else read_values(seed)
-    except _unreadable() as error:
+        files = files_of(seed, carrier)
+    except UnreadableSeedError as error:
         return Answer(None, (*console, f"{name}: cannot read its context: {error}"))
     known = next((file for file in (CONF_FILE, CHECKS_FILE) if file in files), "")
     if not known:
@@ -84,7 +80,19 @@ def boot(
     return Answer(receipt, (*console, f"{name}: ready, context {receipt.digest}"))
 
 
-def read_medium(medium: bytes) -> dict[str, bytes]:
+def files_of(seed: bytes, carrier: Carrier) -> dict[str, bytes]:
+    """The files of a delivery, the nonce among them, by path.
+
+    Raises:
+        UnreadableSeedError: It has none.
+    """
+    try:
+        return _read_medium(seed) if carrier.is_medium else _read_values(seed)
+    except _unreadable() as error:
+        raise UnreadableSeedError(str(error)) from error
+
+
+def _read_medium(medium: bytes) -> dict[str, bytes]:
     """The files of an ISO 9660 medium with Joliet names, by path."""
     import pycdlib  # noqa: PLC0415 - 40 ms that only a start needs
 
@@ -103,16 +111,16 @@ def read_medium(medium: bytes) -> dict[str, bytes]:
         iso.close()
 
 
-def read_values(seed: bytes) -> dict[str, bytes]:
+def _read_values(seed: bytes) -> dict[str, bytes]:
     """The files of a key-value delivery, the nonce among them."""
-    from ims_bootparams.values import from_values  # noqa: PLC0415 - see read_medium
+    from ims_bootparams.values import from_values  # noqa: PLC0415 - see _read_medium
 
     files, nonce = from_values(json.loads(seed))
     return {**files, NONCE_FILE: nonce.encode()}
 
 
 def _unreadable() -> tuple[type[Exception], ...]:
-    from pycdlib.pycdlibexception import PyCdlibException  # noqa: PLC0415 - see read_medium
+    from pycdlib.pycdlibexception import PyCdlibException  # noqa: PLC0415 - see _read_medium
 
     return (PyCdlibException, ImsError, ValueError)
 

@@ -8,8 +8,10 @@ from ims_core.models import VM, Address, Metrics, State
 from ims_fake.domain import STATES
 
 if TYPE_CHECKING:
+    from ims_core.models import Receipt
     from ims_fake.directory import Directory
     from ims_fake.domain import Domain
+    from ims_fake.vms import VMs
 
 __all__ = ["counters", "problem_of", "seen"]
 
@@ -26,8 +28,9 @@ def problem_of(directory: Directory, domain: Domain) -> str:
     return ""
 
 
-def seen(directory: Directory, domain: Domain, *, evidence: bool) -> VM:
+def seen(vms: VMs, domain: Domain, *, evidence: bool) -> VM:
     """A VM as it is now."""
+    receipt = vms.guests.receipt(domain) if evidence else None
     return VM(
         name=domain.name,
         uuid=domain.uuid,
@@ -35,9 +38,9 @@ def seen(directory: Directory, domain: Domain, *, evidence: bool) -> VM:
         mark=domain.mark,
         memory=domain.memory,
         vcpus=domain.vcpus,
-        problem=problem_of(directory, domain),
-        addresses=_addresses(domain) if evidence else (),
-        receipt=domain.receipt if evidence else None,
+        problem=problem_of(vms.directory, domain),
+        addresses=_addresses(domain, receipt) if evidence else (),
+        receipt=receipt,
     )
 
 
@@ -59,8 +62,8 @@ def counters(domain: Domain, now: float) -> Metrics:
     )
 
 
-def _addresses(domain: Domain) -> tuple[Address, ...]:
+def _addresses(domain: Domain, receipt: Receipt | None) -> tuple[Address, ...]:
     if domain.state != "running":
         return ()
     leases = tuple(Address(address, mac, "lease") for mac, address in domain.leases.items())
-    return leases + (domain.receipt.addresses if domain.receipt else ())
+    return leases + (receipt.addresses if receipt else ())

@@ -18,10 +18,10 @@ from ims_fake.templates import template_missing
 if TYPE_CHECKING:
     from ims_core.models import Delivery, Interface, Mark, Resource, VMSpec
     from ims_core.spi import UndoLog
-    from ims_fake.directory import Directory
     from ims_fake.network import Network
     from ims_fake.pace import Pace
     from ims_fake.templates import Templates
+    from ims_fake.vms import VMs
 
 __all__ = ["HOST", "Machines", "check_carrier", "describe", "seed_bytes"]
 
@@ -70,15 +70,11 @@ class Machines:
     """The VMs of one pool, as far as their making and unmaking goes."""
 
     def __init__(
-        self,
-        directory: Directory,
-        network: Network,
-        templates: Templates,
-        pace: Pace,
-        capacity: int,
+        self, vms: VMs, network: Network, templates: Templates, pace: Pace, capacity: int
     ) -> None:
         """Keep the parts."""
-        self._directory = directory
+        self._directory = vms.directory
+        self._guests = vms.guests
         self._network = network
         self._templates = templates
         self._pace = pace
@@ -118,9 +114,11 @@ class Machines:
         volume = self._directory.path("volume", domain.volume)
         self._directory.copy(self._directory.path("volume", source.volume), volume, self._capacity)
         self._pace.step("clone.volume")
-        self._finish(domain, spec, delivery, undo)
+        self._finish(domain, spec, delivery, undo, source.uuid)
 
-    def _finish(self, domain: Domain, spec: VMSpec, delivery: Delivery, undo: UndoLog) -> None:
+    def _finish(
+        self, domain: Domain, spec: VMSpec, delivery: Delivery, undo: UndoLog, source: str = ""
+    ) -> None:
         """Make what a VM has besides its volume, and its description last."""
         undo.announce("seed", domain.seed)
         seed = self._directory.path("seed", domain.seed)
@@ -130,12 +128,15 @@ class Machines:
         self._directory.write(seed, content)
         undo.announce("domain", spec.uuid)
         self._pace.step("create.domain")
+        if source:
+            self._guests.copy(source, spec.uuid)
         with self._directory.locked():
             self._checked(spec)
             self._directory.save(domain)
 
     def delete(self, domain: Domain) -> None:
         """Remove all of a VM; the description goes last, so that this can be done again."""
+        self._guests.forget(domain.uuid)
         self.forget_memory(domain.uuid)
         for kind, name in (("volume", domain.volume), ("seed", domain.seed)):
             if name and _is_ours(domain):
@@ -180,6 +181,7 @@ class Machines:
             if not ours:
                 return Discarded.NOT_OURS if path.exists() else Discarded.ABSENT
             if resource.kind == "domain":
+                self._guests.forget(resource.name)
                 self.forget_memory(resource.name)
             removed = self._directory.remove(path)
             return Discarded.REMOVED if removed else Discarded.ABSENT

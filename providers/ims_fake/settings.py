@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Network, IPv6Network
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 __all__ = ["Settings", "Step"]
 
@@ -72,11 +72,30 @@ class Settings(BaseModel):
         default=[],
         description="Steps that are busy the first time they are tried.",
     )
+    guests: Literal["pretended", "processes"] = Field(
+        default="pretended",
+        description="What guests are: `pretended` ones answer at once and are nothing but files;"
+        " `processes` are detached ones that run the real guest program, each in a directory below"
+        " this one and with no effect outside it. Slowness, failures and `shutdown` are for both.",
+    )
+    guest_seconds: float = Field(
+        default=3600.0,
+        gt=0,
+        le=7 * 86400,
+        description="How long a guest that is a process may run before it is stopped.",
+    )
     receipts: Literal["good", "bad-digest", "failed-item", "stale", "none"] = Field(
         default="good",
-        description="How guests answer: truly; as if a byte of the medium were changed; that an"
-        " item failed; with an earlier start's nonce; or not at all.",
+        description="How pretended guests answer: truly; as if a byte of the medium were changed;"
+        " that an item failed; with an earlier start's nonce; or not at all. `processes` answer"
+        " truly.",
     )
     shutdown: Literal["obeys", "ignores"] = Field(
         default="obeys", description="What guests do when they are asked to stop."
     )
+
+    @model_validator(mode="after")
+    def _lies_are_pretended(self) -> Self:
+        if self.guests == "processes" and self.receipts != "good":
+            raise ValueError("receipts: guests that are processes answer truly; use 'good'")
+        return self

@@ -14,21 +14,22 @@ from ims_core.errors import ConflictError, NotFoundError
 from ims_core.models import Snapshot
 from ims_core.spi import Discarded
 from ims_fake.domain import OFF, SUSPENDED, Domain, from_json, to_json
-from ims_fake.refusals import refuse_on, vm_missing
+from ims_fake.refusals import refuse_on
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ims_core.models import Resource
     from ims_core.spi import UndoLog
-    from ims_fake.directory import Directory
     from ims_fake.machines import Machines
     from ims_fake.pace import Pace
+    from ims_fake.vms import VMs
 
 __all__ = ["KIND", "Snapshots"]
 
 KIND = "snapshot"
 _PARTS = ("volume", "seed")
+_GUEST = "guest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +52,11 @@ class _Kept:
 class Snapshots:
     """The snapshots of one pool's VMs."""
 
-    def __init__(self, directory: Directory, machines: Machines, pace: Pace, capacity: int) -> None:
+    def __init__(self, vms: VMs, machines: Machines, pace: Pace, capacity: int) -> None:
         """Keep the parts."""
-        self._directory = directory
+        self._vms = vms
+        self._directory = vms.directory
+        self._guests = vms.guests
         self._machines = machines
         self._pace = pace
         self._capacity = capacity
@@ -68,6 +71,9 @@ class Snapshots:
             if file := getattr(domain, part):
                 source = self._directory.path(part, file)
                 self._directory.copy(source, self._path(stem, part), self._capacity)
+        if disk := self._guests.pack(domain):
+            self._directory.make(self._path(stem, _GUEST), len(disk), self._capacity)
+            self._directory.write(self._path(stem, _GUEST), disk)
         if memory:
             self._directory.make(self._path(stem, "memory"), domain.memory or 0, self._capacity)
         self._pace.step("snapshot")
@@ -77,7 +83,7 @@ class Snapshots:
                 name, time.time(), undo.operation, memory, domain.snapshot, to_json(domain)
             )
             self._save(domain.uuid, kept)
-            self._directory.save(replace(self._existing(domain.uuid), snapshot=name))
+            self._directory.save(replace(self._vms.existing(domain.uuid), snapshot=name))
 
     def all(self, domain: Domain) -> list[Snapshot]:
         """Those of a VM."""
@@ -99,9 +105,11 @@ class Snapshots:
         for part in _PARTS:
             if file := getattr(domain, part):
                 self._directory.put_back(self._path(stem, part), self._directory.path(part, file))
+        disk = self._path(stem, _GUEST)
+        self._guests.unpack(domain, self._directory.read(disk) if disk.exists() else b"")
         self._pace.step("restore-snapshot")
         with self._directory.locked():
-            now = self._existing(domain.uuid)
+            now = self._vms.existing(domain.uuid)
             refuse_on(now)
             self._directory.save(_as_then(now, then, kept))
         if not kept.memory:
@@ -169,11 +177,6 @@ class Snapshots:
         for path in sorted(files, key=lambda path: path.suffix == ".json"):
             self._directory.remove(path)
         return bool(files)
-
-    def _existing(self, uuid: str) -> Domain:
-        if domain := self._directory.domain(uuid):
-            return domain
-        raise vm_missing(uuid)
 
     def _refuse_taken(self, domain: Domain, name: str) -> None:
         if any(each.name == name for each in self._kept(domain.uuid)):

@@ -89,7 +89,7 @@ class Hypervisor:
             write_files(self.store / self.told, {key: value.encode()})
 
     def run(self, *words: str) -> subprocess.Popen[bytes]:
-        command = [*self.command, *words, "--root", str(self.root)]
+        command = [*self.command, *words, "--root", str(self.root), "--act"]
         return subprocess.Popen(
             command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )

@@ -61,7 +61,7 @@ def apply(
         path.chmod(0o755)
     files = render(replace(contexts.small(), interfaces=tuple(cards)))
     medium = write_files(tmp_path / "medium", {**files, "ims.nonce": b"n\n"})
-    words = [*shell, program, "--root", root, "--medium", medium]
+    words = [*shell, program, "--root", root, "--act", "--medium", medium]
     status = subprocess.run([str(word) for word in words], check=False).returncode
     receipt = parse_receipt((root / "run/ims/receipt").read_bytes())
     assert receipt

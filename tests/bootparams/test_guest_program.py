@@ -43,7 +43,7 @@ class Machine:
 
     def boot(self) -> int:
         done = subprocess.run(
-            [*self.shell, self.program, "--root", self.root, "--medium", self.medium],
+            [*self.shell, self.program, "--root", self.root, "--act", "--medium", self.medium],
             env={"PATH": f"{self.root}/fake-bin:{os.environ['PATH']}"},
             capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,16 +11,16 @@ import pytest
 from ims_core.models import Template
 from ims_core.service import Ims
 from ims_core.service.events import ignore
-from ims_core.testing import Target
 from ims_core.undo import Undo
 from ims_fake import FakeProvider
-from tests.fake.pools import SIZE, TEMPLATE, add_foreign, contents, settings_of
+from tests.fake.pools import SIZE, TEMPLATE, settings_of, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from ims_core.service.events import Listener
+    from ims_core.testing import Target
 
 
 @pytest.fixture
@@ -49,45 +46,10 @@ def provider_class() -> type[FakeProvider]:
 
 
 @pytest.fixture
-def ims_target(
-    pool: Path, monkeypatch: pytest.MonkeyPatch, provider_class: type[FakeProvider]
-) -> Iterator[Target]:
+def ims_target(pool: Path, provider_class: type[FakeProvider]) -> Iterator[Target]:
     """What the conformance suite asks for."""
-
-    def make_foreign(name: str) -> Callable[[], object]:
-        path = add_foreign(pool, name)
-        return lambda: path.unlink(missing_ok=True)
-
-    def break_vm(uuid: str) -> Callable[[], object]:
-        description = json.loads((pool / "domains" / f"{uuid}.json").read_text())
-        (pool / "volumes" / description["volume"]).unlink()
-        return lambda: None
-
-    @contextmanager
-    def freeze() -> Iterator[None]:
-        descriptor = os.open(pool, os.O_RDONLY)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-        os.close(descriptor)
-
-    monkeypatch.setattr("ims_fake.directory.LOCK_SECONDS", 0.5)
-    settings = settings_of(pool)
-    with provider_class.open(settings) as provider:
-        yield Target(
-            provider=provider,
-            template=provider.list_templates()[0],
-            settings=settings,
-            static_address="192.0.2.77",
-            boots=True,
-            boot_timeout=5.0,
-            make_foreign=make_foreign,
-            break_vm=break_vm,
-            lab="a directory",
-            requests=lambda: provider._directory.requests,
-            freeze=freeze,
-            patience=5.0,
-            leftovers=lambda: set(contents(pool)),
-        )
+    with target_of(pool, provider_class) as target:
+        yield target
 
 
 @pytest.fixture

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 from uuid import uuid4
 
+from ims_core.testing import Target
 from ims_fake import FakeProvider
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 NETWORK = """
 [networks.lab]
@@ -45,3 +51,67 @@ def add_network(folder: Path, *, last: int) -> Path:
     config = folder / "ims.toml"
     config.write_text(config.read_text() + NETWORK.format(last=last))
     return config
+
+
+@contextmanager
+def target_of(
+    pool: Path, provider_class: type[FakeProvider] = FakeProvider, **settings: Any
+) -> Iterator[Target]:
+    """What the conformance suite asks for, of a pool with the template."""
+
+    def make_foreign(name: str) -> Callable[[], object]:
+        path = add_foreign(pool, name)
+        return lambda: path.unlink(missing_ok=True)
+
+    def break_vm(uuid: str) -> Callable[[], object]:
+        description = json.loads((pool / "domains" / f"{uuid}.json").read_text())
+        (pool / "volumes" / description["volume"]).unlink()
+        return lambda: None
+
+    @contextmanager
+    def freeze() -> Iterator[None]:
+        descriptor = os.open(pool, os.O_RDONLY)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            with patch("ims_fake.directory.LOCK_SECONDS", 0.5):
+                yield
+        finally:
+            os.close(descriptor)
+
+    settings = settings_of(pool, **settings)
+    with provider_class.open(settings) as provider:
+        yield Target(
+            provider=provider,
+            template=provider.list_templates()[0],
+            settings=settings,
+            static_address="192.0.2.77",
+            boots=True,
+            boot_timeout=30.0,
+            make_foreign=make_foreign,
+            break_vm=break_vm,
+            lab=f"a directory, with {settings['guests']} guests",
+            requests=lambda: provider._directory.requests,
+            freeze=freeze,
+            patience=5.0,
+            leftovers=lambda: {_leftover(name) for name in contents(pool)},
+        )
+
+
+def _leftover(name: str) -> str:
+    """A file; what a guest has is one thing, as its files come and go while it runs."""
+    parts = Path(name).parts
+    return "/".join(parts[:2]) if parts[0] == "guests" else name
+
+
+def processes_below(directory: Path) -> dict[int, str]:
+    """Whatever runs in a folder of a pool, the command by number; not what has ended."""
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            where = (process / "cwd").readlink()
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if where.is_relative_to(directory) and command:
+            found[int(process.name)] = command
+    return found

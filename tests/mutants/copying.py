@@ -87,7 +87,7 @@ class CloneCopiesARunningSource(Base):
     def clone(
         self, source: str, spec: VMSpec, delivery: Delivery, mark: Mark, undo: UndoLog
     ) -> None:
-        state = self._existing(source).state
+        state = self._vms.existing(source).state
         if state == "running":
             self.put_state(source, "off")
         try:
@@ -101,7 +101,7 @@ class CloneCopiesASuspendedSource(Base):
     def clone(
         self, source: str, spec: VMSpec, delivery: Delivery, mark: Mark, undo: UndoLog
     ) -> None:
-        state = self._existing(source).state
+        state = self._vms.existing(source).state
         if state == "suspended":
             self.put_state(source, "off")
         try:
@@ -156,15 +156,15 @@ class CloneHasItsSourcesDelivery(Clones):
 @mutants.add("clone-has-its-sources-cards", 23, "A clone has the MACs of its source.")
 class CloneHasItsSourcesCards(Clones):
     def after(self, source: str, spec: VMSpec) -> None:
-        cards = self._existing(source).interfaces
-        self._change(spec.uuid, lambda domain: replace(domain, interfaces=cards))
+        cards = self._vms.existing(source).interfaces
+        self._vms.change(spec.uuid, lambda domain: replace(domain, interfaces=cards))
 
 
 @mutants.add("clone-has-its-sources-memory-size", 23, "A clone is as large as its source.")
 class CloneHasItsSourcesMemorySize(Clones):
     def after(self, source: str, spec: VMSpec) -> None:
-        size = self._existing(source)
-        self._change(
+        size = self._vms.existing(source)
+        self._vms.change(
             spec.uuid, lambda domain: replace(domain, memory=size.memory, vcpus=size.vcpus)
         )
 

@@ -358,7 +358,7 @@ class Names(Base):
 
     def twice(self, spec: VMSpec, delivery: Delivery, mark: Mark, undo: UndoLog) -> None:
         super().create(replace(spec, name=f"{spec.name}-2"), delivery, mark, undo)
-        self._change(spec.uuid, lambda domain: replace(domain, name=spec.name))
+        self._vms.change(spec.uuid, lambda domain: replace(domain, name=spec.name))
 
 
 @mutants.add("names-may-be-taken-twice", 8, "Two VMs can have the same name.")

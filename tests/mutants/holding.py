@@ -38,7 +38,7 @@ class PauseTakesMemoryInThePool(Base):
     def pause(self, vm: str) -> None:
         super().pause(vm)
         with (self.root / "memory" / vm).open("wb") as file:
-            file.truncate(self._existing(vm).memory or 0)
+            file.truncate(self._vms.existing(vm).memory or 0)
 
 
 @mutants.add("pause-twice-fails", 24, "Pausing a paused VM is an error.")

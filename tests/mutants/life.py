@@ -188,7 +188,7 @@ class SoftStopMissesTheForcedOne(Base):
 @mutants.add("mark-is-written-with-an-old-state", 2, "A mark's writing undoes a stop meanwhile.")
 class MarkIsWrittenWithAnOldState(Base):
     def write_mark(self, vm: str, mark: Mark) -> None:
-        state = self._existing(vm).state
+        state = self._vms.existing(vm).state
         time.sleep(0.25)
         super().write_mark(vm, mark)
         self.put_state(vm, state)

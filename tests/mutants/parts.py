@@ -58,13 +58,13 @@ class Base(FakeProvider):
     def root(self) -> Path:
         return Path(self.endpoint)
 
-    @property
-    def ignores(self) -> bool:
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        super().__init__(settings)
+        self.ignores = settings["shutdown"] == "ignores"
         """Whether guests do not obey when they are asked to stop."""
-        return bool(self._settings["shutdown"] == "ignores")
 
     def state_now(self, vm: str) -> State:
-        self._existing(vm)
+        self._vms.existing(vm)
         return next(each.state for each in self.all_now() if each.uuid == vm)
 
     def all_now(self) -> Sequence[VM]:
@@ -72,20 +72,20 @@ class Base(FakeProvider):
 
     def mark_now(self, vm: str) -> Mark:
         """The VM's mark; an empty one for a foreign VM."""
-        return self._existing(vm).mark or Mark("", "", vm)
+        return self._vms.existing(vm).mark or Mark("", "", vm)
 
     def put_mark(self, vm: str, mark: Mark) -> None:
         """Change the mark of a VM that has one."""
-        self._change(vm, lambda domain: replace(domain, mark=domain.mark and mark))
+        self._vms.change(vm, lambda domain: replace(domain, mark=domain.mark and mark))
 
     def put_state(self, vm: str, word: str) -> None:
-        self._change(vm, lambda domain: replace(domain, state=word))
+        self._vms.change(vm, lambda domain: replace(domain, state=word))
 
     def disk_path(self, vm: str) -> Path:
-        return self.root / "volumes" / self._existing(vm).volume
+        return self.root / "volumes" / self._vms.existing(vm).volume
 
     def seed_path(self, vm: str) -> Path:
-        return self.root / "seeds" / self._existing(vm).seed
+        return self.root / "seeds" / self._vms.existing(vm).seed
 
     def put_seed(self, vm: str, delivery: Delivery) -> None:
         content = delivery.medium or json.dumps(dict(delivery.values)).encode()

@@ -10,7 +10,7 @@ authorize() ( # USER KEYS MARK; a subshell, because it goes elsewhere
     [ -n "$home" ] || fail "there is no user $1"
     [ -n "$2" ] || [ -e "$root$home/.ssh/authorized_keys" ] || return 0
     owner=$(account "$1" 3,4)
-    mkdir -p "$root$home" && cd -P "$root$home"
+    go_to "$home" || fail "$home could not be entered"
     [ -e .ssh ] || mkdir .ssh
     enter .ssh || fail "$home/.ssh is a symbolic link"
     own 0:0 .
@@ -53,34 +53,43 @@ add_account() { # USER
     else
         id=$(awk -F : '$3 >= 1000 && $3 < 60000 && $3 >= next_id { next_id = $3 + 1 }
             END { print next_id ? next_id : 1000 }' "$root/etc/passwd" "$root/etc/group")
-        printf '%s:x:%s:%s::/home/%s:%s\n' "$1" "$id" "$id" "$1" "$shell" >>"$root/etc/passwd"
-        printf '%s:x:%s:\n' "$1" "$id" >>"$root/etc/group"
-        (umask 022 && mkdir -p "$root/home")
-        mkdir -p "$root/home/$1"
-        own "$id:$id" "$root/home/$1"
+        rewrite passwd with_line "$1:x:$id:$id::/home/$1:$shell"
+        rewrite group with_line "$1:x:$id:"
+        (umask 022 && go_to /home)
+        (go_to "/home/$1" && own "$id:$id" .)
     fi
     # Not '!', which means locked: sshd would then refuse the user's key as well.
     set_password "$1" '*'
 }
 
+# A file of /etc becomes what a command makes of it, in one step. Mode and owner stay; what a link
+# or another name shares is left as it is.
+rewrite() ( # NAME COMMAND...
+    file=$1
+    shift
+    go_to /etc || exit
+    [ -e "./$file" ] || put "/etc/$file" 0600 </dev/null
+    rm -f "./$file.ims-new"
+    cp -p "./$file" "./$file.ims-new" && "$@" <"./$file" >"./$file.ims-new" &&
+        mv -f "./$file.ims-new" "./$file"
+)
+
+with_line() { cat && printf '%s\n' "$1"; }
+
 # Through the environment, because arguments are for every user to see.
 set_password() { # USER HASH
-    shadow=$root/etc/shadow
-    [ -e "$shadow" ] || : >"$shadow"
-    cp -p "$shadow" "$shadow.ims-new" # for its mode and owner
-    USER_NAME=$1 USER_HASH=$2 awk '
+    USER_NAME=$1 USER_HASH=$2 rewrite shadow awk '
         BEGIN { FS = OFS = ":" }
         $1 == ENVIRON["USER_NAME"] { $2 = ENVIRON["USER_HASH"]; found = 1 }
         { print }
         END { if (!found) print ENVIRON["USER_NAME"] ":" ENVIRON["USER_HASH"] ":::::::" }
-    ' "$shadow" >"$shadow.ims-new"
-    mv -f "$shadow.ims-new" "$shadow"
+    '
 }
 
 set_sudo() { # USER yes|no
     rule=/etc/sudoers.d/ims-$1
     if [ "$2" != yes ]; then
-        rm -f "$root$rule"
+        clear_away "${rule%/*}" "${rule##*/}"
     elif [ -d "$root/etc/sudoers.d" ]; then
         printf '%s ALL=(ALL:ALL) NOPASSWD:ALL\n' "$1" | put "$rule" 0440
     else

@@ -1,16 +1,48 @@
 # --- Small tools -------------------------------------------------------------------------------
 export LC_ALL=C PATH="${PATH:-/bin}:/usr/sbin:/usr/bin:/sbin:/bin"
+unset CDPATH
 umask 077
 
 set_root() { # DIRECTORY, empty for this machine
-    root=${1%/}
+    root=
+    [ -z "$1" ] || root=$(umask 022 && mkdir -p "$1" && cd -P "$1" && pwd) || exit 1
+    root=${root%/}
     run=$root/run/ims
     state=$root/var/lib/ims
     log=$root/var/log/ims-context.log
     copy=$run/medium
-    (umask 022 && mkdir -p "$run" "$state" "${log%/*}") || exit 1
+    for folder in /run/ims /var/lib/ims /var/log; do
+        (umask 022 && go_to "$folder") || exit 1
+    done
+    [ -z "$root" ] || drop_links
     chmod 0700 "$run" "$state"
 }
+
+# Where we write by name, nothing that was there before may lead out of the directory: no link of
+# either kind, no device, no pipe.
+drop_links() {
+    find "$run" "$state" "$log" ! -type d \( ! -type f -o -links +1 \) -exec rm -f {} + 2>/dev/null
+}
+
+# Goes into a directory of the machine, and makes what is missing of it. Every step is looked at:
+# neither `..` nor a link may lead out of the root, for what is outside is another machine's.
+go_to() { # PATH
+    cd -P "$root/" || return
+    ahead=${1#/}/
+    while [ -n "$ahead" ]; do
+        step=${ahead%%/*} ahead=${ahead#*/}
+        [ -n "$step" ] || continue
+        [ -d "./$step" ] || mkdir -p "./$step" || return # -p: another run may just make it
+        cd -P "./$step" || return
+        case $PWD/ in "$root"/*) ;; *) fail "$1 leads out of $root" ;; esac
+    done
+}
+
+# Removes files of ours, if the directory is there.
+clear_away() ( # DIRECTORY PATTERN
+    [ -d "$root$1" ] || exit 0
+    go_to "$1" && set +f && rm -f ./$2
+)
 
 say() {
     printf 'ims-context: %s\n' "$*" | tee -a "$log"
@@ -22,7 +54,7 @@ fail() {
     exit 1
 }
 
-# Runs what changes the machine itself. Into a directory it is only noted down.
+# Runs what changes the machine itself. Into a directory it is only noted down: this is another one.
 system() {
     [ -z "$root" ] || { printf '%s\n' "$*" >>"$run/commands" && return; }
     (umask 022 && "$@")
@@ -48,8 +80,7 @@ own() { [ -n "$root" ] || chown -h "$@"; } # OWNER PATH
 # Standard input becomes the file, whole or not at all, with the mode and the owner from the start.
 put() { # PATH MODE [OWNER]
     [ ! -d "$root$1" ] || fail "$1 is a directory"
-    (umask 022 && mkdir -p "$root${1%/*}/")
-    (cd -P "$root${1%/*}/" && put_here "${1##*/}" "$2" "${3:-0:0}") ||
+    (umask 022 && go_to "${1%/*}" && umask 077 && put_here "${1##*/}" "$2" "${3:-0:0}") ||
         fail "$1 could not be written"
 }
 

@@ -1,12 +1,14 @@
 # --- The whole ---------------------------------------------------------------------------------
 usage() {
     cat <<'END'
-Usage: ims-context [watch] [--root DIRECTORY] [--medium DIRECTORY] [--wait SECONDS]
+Usage: ims-context [watch] [--root DIRECTORY [--act]] [--medium DIRECTORY] [--wait SECONDS]
 
 Tells this machine who it is, from the medium labelled IMS, xenstore or guest properties, and
 answers with a receipt. With `watch` it stays, and does so again whenever it is told anew.
 
-  --root DIRECTORY    apply to this directory, and only note down what would change the machine
+  --root DIRECTORY    apply to this directory, and only note down what would change the machine,
+                      scripts among that; the receipt is kept there, and not sent
+  --act               run the scripts all the same, on this machine, and send the receipt
   --medium DIRECTORY  read the medium's files from there
   --wait SECONDS      how long the medium may take to appear; 10 if not given
 END
@@ -15,7 +17,11 @@ END
 # Gives $carrier: medium (then with $device), xenstore or guest-properties.
 find_carrier() {
     carrier=medium device='' kept=''
-    [ -n "$given" ] || find_device IMS || find_values || find_kept
+    if [ -n "$given" ]; then # an empty directory is a drive without a medium
+        [ ! -d "$given" ] || [ -n "$(ls -A "$given")" ]
+    else
+        find_device IMS || find_values || find_kept
+    fi
 }
 
 await_carrier() {
@@ -52,6 +58,7 @@ apply_all() {
 }
 
 send_receipt() {
+    [ -z "$confined" ] || return 0
     send_to_port || say "nobody took the receipt"
     for carrier in xenstore guest-properties; do
         ! values_are_there || send_values || say "the receipt could not be written: $carrier"
@@ -90,11 +97,12 @@ apply() {
 }
 
 main() {
-    command='' directory='' given='' patience=10
+    command='' directory='' act='' given='' patience=10
     while [ "$#" -gt 0 ]; do
         case $1 in
         watch) command=watch ;;
         --root) directory=${2:?it needs a directory} && shift ;;
+        --act) act=yes ;;
         --medium) given=${2:?it needs a directory} && shift ;;
         --wait) patience=${2:?it needs a number of seconds} && shift ;;
         -h | --help) usage && exit ;;
@@ -103,6 +111,8 @@ main() {
         shift
     done
     set_root "$directory"
+    confined=$root
+    [ -z "$act" ] || confined=
     if [ "$command" = watch ]; then
         watch
     elif await_carrier; then

@@ -50,7 +50,7 @@ netplan_card() {
 # https://networkmanager.dev/docs/api/latest/nm-settings-keyfile.html
 write_networkmanager() {
     folder=/etc/NetworkManager/system-connections
-    (set +f && rm -f "$root$folder"/ims-*.nmconnection)
+    clear_away "$folder" 'ims-*.nmconnection'
     each_card networkmanager_card
     system_within 30 nmcli connection reload
     card=0
@@ -92,7 +92,7 @@ networkmanager_family() { # ipv4|ipv6 PATTERN
 
 # systemd.network(5)
 write_networkd() {
-    (set +f && rm -f "$root"/etc/systemd/network/05-ims-*.network)
+    clear_away /etc/systemd/network '05-ims-*.network'
     each_card networkd_card
     system_within 30 networkctl reload
 }
@@ -115,7 +115,8 @@ networkd_card() {
 write_ifupdown() {
     interfaces=/etc/network/interfaces
     grep -q '^# Written by ims-context' "$root$interfaces" ||
-        cp -p "$root$interfaces" "$root$interfaces.before-ims"
+        (go_to /etc/network && rm -f ./interfaces.before-ims &&
+            cp -p ./interfaces ./interfaces.before-ims)
     found='' lost='' # cards that are there, and that are not; the former need the latter not
     {
         printf '# Written by ims-context; %s is as it was.\n' "$interfaces.before-ims"
