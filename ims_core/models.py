@@ -8,6 +8,7 @@ hypervisor cannot give is ``None``, never 0.
 
 from __future__ import annotations
 
+import re
 from dataclasses import MISSING, dataclass, field, fields
 from enum import StrEnum
 from types import MappingProxyType
@@ -644,3 +645,9 @@ class Resource:
     kind: str
     name: str
     operation: str
+
+    @property
+    def carries_operation(self) -> bool:
+        """Whether its name has its operation's id, whole and not as a part of another's."""
+        own = re.escape(self.operation)
+        return bool(own and re.search(rf"(?<![0-9A-Za-z]){own}(?![0-9A-Za-z])", self.name))

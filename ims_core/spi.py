@@ -154,6 +154,7 @@ __all__ = [
     "TemplateStore",
     "UndoLog",
     "require",
+    "require_carrier",
 ]
 
 T = TypeVar("T")
@@ -569,3 +570,18 @@ def require(provider: Provider, protocol: type[T]) -> T:
         f"provider {provider.name} has no feature {feature!r}",
         hint=f"`ims show-provider {provider.name}` lists what it can do",
     )
+
+
+def require_carrier(provider: Provider, delivery: Delivery) -> None:
+    """Refuse a delivery by a carrier that the provider does not declare.
+
+    Raises:
+        UnsupportedError: ``carrier-impossible``.
+    """
+    carriers = provider.features.carriers
+    if delivery.carrier not in carriers:
+        raise UnsupportedError(
+            f"provider {provider.name} has no carrier {delivery.carrier}",
+            code="carrier-impossible",
+            hint=f"it has: {', '.join(carriers)}",
+        )

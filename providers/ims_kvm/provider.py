@@ -12,7 +12,7 @@ import libvirt
 from ims_core.console import last_lines
 from ims_core.errors import ConflictError, InvalidError, NotFoundError
 from ims_core.models import VM, Carrier, CarrierLimits, Features, Host
-from ims_core.spi import NOTHING_KNOWN, Discarded, Provider
+from ims_core.spi import NOTHING_KNOWN, Discarded, Provider, require_carrier
 from ims_kvm import checks, inspection, metrics, saved
 from ims_kvm.acceleration import kvm_usable
 from ims_kvm.announce import Guarded, announced
@@ -173,6 +173,7 @@ class KvmProvider(Provider):
 
     def create(self, spec: VMSpec, delivery: Delivery, mark: Mark, undo: UndoLog) -> None:
         """Reserve its addresses, make its volumes, define the domain."""
+        require_carrier(self, delivery)
         guarded = Guarded(undo)
         try:
             within(MAKING_SECONDS, lambda: self._create(spec, delivery, mark, guarded))

@@ -47,7 +47,7 @@ def discard(provider: KvmProvider, resource: Resource) -> Discarded:
         return Discarded.NOT_OURS
     if resource.kind == "domain":
         return _discard_domain(provider, resource)
-    if resource.operation not in resource.name:
+    if not resource.carries_operation:
         return Discarded.NOT_OURS
     return _BY_KIND[resource.kind](provider, resource)
 

@@ -14,7 +14,7 @@ from ims_core.errors import (
     UnsupportedError,
 )
 from ims_core.models import Carrier, CarrierLimits, Features, Host
-from ims_core.spi import NOTHING_KNOWN, Discarded, Provider
+from ims_core.spi import NOTHING_KNOWN, Discarded, Provider, require_carrier
 from ims_dom0.dom0 import MAKING_SECONDS, Dom0
 from ims_dom0.networks import Bridges
 from ims_ovm import checks, looking, metrics
@@ -141,6 +141,7 @@ class OvmProvider(Provider):
 
     def create(self, spec: VMSpec, delivery: Delivery, mark: Mark, undo: UndoLog) -> None:
         """See :mod:`ims_ovm.making`."""
+        require_carrier(self, delivery)
         self._maker.create(spec, delivery, mark, undo)
 
     def write_mark(self, vm: str, mark: Mark) -> None:
@@ -157,7 +158,7 @@ class OvmProvider(Provider):
     def discard(self, resource: Resource) -> Discarded:
         """Remove an order, a VM or what was brought of a template, if that operation made it."""
         kind, name, operation = resource.kind, resource.name, resource.operation
-        if not operation or (kind != "vm" and operation not in name):
+        if not operation or (kind != "vm" and not resource.carries_operation):
             return Discarded.NOT_OURS
         if kind == "order":
             return self._maker.discard_order(name)

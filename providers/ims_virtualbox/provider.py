@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from ims_core.console import last_lines
 from ims_core.errors import ConflictError, InvalidError, NotFoundError
 from ims_core.models import Carrier, CarrierLimits, Features
-from ims_core.spi import NOTHING_KNOWN, Discarded, Provider
+from ims_core.spi import NOTHING_KNOWN, Discarded, Provider, require_carrier
 from ims_shell.facts import room_in
 from ims_shell.opening import open_shell
 from ims_shell.templates import Templates
@@ -145,6 +145,7 @@ class VirtualBoxProvider(Provider):
 
     def create(self, spec: VMSpec, delivery: Delivery, mark: Mark, undo: UndoLog) -> None:
         """Make the machine, with a disk that depends on its template's or is a copy."""
+        require_carrier(self, delivery)
         self._maker.make(spec, delivery, mark, undo, self._maker.source_of(spec))
 
     def clone(
@@ -165,7 +166,7 @@ class VirtualBoxProvider(Provider):
     def discard(self, resource: Resource) -> Discarded:
         """Remove a VM, a folder, a snapshot or a template, if that operation made it."""
         operation, name = resource.operation, resource.name
-        if not operation or (resource.kind != "vm" and operation not in name):
+        if not operation or (resource.kind != "vm" and not resource.carries_operation):
             return Discarded.NOT_OURS
         if resource.kind == "snapshot":
             return snapshots.discard(self._host, name, operation)

@@ -15,7 +15,7 @@ from ims_core.errors import (
 )
 from ims_core.models import Carrier, CarrierLimits, Features, Host
 from ims_core.names import check_name
-from ims_core.spi import NOTHING_KNOWN, Discarded, Provider
+from ims_core.spi import NOTHING_KNOWN, Discarded, Provider, require_carrier
 from ims_dom0.dom0 import CALL_SECONDS, MAKING_SECONDS, Dom0
 from ims_dom0.marks import cards_json, cards_of, mark_json
 from ims_dom0.networks import Bridges
@@ -171,6 +171,7 @@ class XenProvider(Provider):
 
     def create(self, spec: VMSpec, delivery: Delivery, mark: Mark, undo: UndoLog) -> None:
         """Fill a folder with everything, and give it the VM's name as the last step."""
+        require_carrier(self, delivery)
         folder, template = making(spec.name, undo.operation), spec.template
         files = {
             CONFIG: vm_config(spec, delivery.carrier, self._dom0.directory).encode(),
@@ -204,7 +205,7 @@ class XenProvider(Provider):
     def discard(self, resource: Resource) -> Discarded:
         """Remove a folder or a VM, if that operation made it."""
         operation = resource.operation
-        if not operation or (resource.kind != "vm" and operation not in resource.name):
+        if not operation or (resource.kind != "vm" and not resource.carries_operation):
             return Discarded.NOT_OURS
         subject = f"{resource.kind} {resource.name}"
         words = (resource.kind, resource.name, operation)
