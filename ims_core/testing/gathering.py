@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ims_core import __version__
 from ims_core.errors import ImsError
-from ims_core.spi import OPTIONAL
+from ims_core.spi import OPTIONAL, Provider
 from ims_core.testing import bench
 from ims_core.testing.contract import mends, proves
 from ims_core.testing.needs import LEFT_OUT, UNDECLARED, asked
@@ -111,13 +111,15 @@ def _failure(call: pytest.CallInfo[None], mend: str, root: Path) -> _Failure:
     told = str(error).strip() or type(error).__name__
     if isinstance(error, AssertionError):
         reason = told.partition("\nassert ")[0]  # what pytest adds to a message tells no more
-        mend = _helpers(frames[-1].name if frames else "") or mend
+        if helper := _helpers(frames[-1].name if frames else ""):
+            own = f" If that is so: {mend}" if call.when == "call" else ""
+            mend = helper + own
     elif expected := re.match(r"DID NOT RAISE (.*)", told):
         reason = f"{' or '.join(re.findall(r'[A-Z][a-z]+Error', expected[1]))} was not raised"
     elif True in kit and not kit[-1]:
         called = frames[len(kit) - kit[::-1].index(True)].name
         reason = f"`{called}` raised {type(error).__name__}: {told}"
-        mend = _advice(error, mend)
+        mend = _advice(called, error, mend)
     else:
         reason = f"{type(error).__name__}: {told}"
     return _Failure(_shortened(reason), mend, where)
@@ -141,17 +143,19 @@ def _helpers(name: str) -> str:
     return mends(function.__doc__ or "") if function else ""
 
 
-def _advice(error: BaseException, mend: str) -> str:
+def _advice(called: str, error: BaseException, mend: str) -> str:
+    if isinstance(error, NotImplementedError) and called in Provider.__abstractmethods__:
+        return f"write `{called}`: every provider needs it. {mend}"
     if isinstance(error, NotImplementedError):
         return (
-            "leave out what the provider cannot do, and the protocol with it: a feature is there"
-            " exactly when its protocol is"
+            "leave out what the provider cannot do, and its whole protocol with it: a feature is"
+            " there exactly when its protocol is"
         )
     if not isinstance(error, ImsError):
         return (
-            "catch what the hypervisor's library raises, and raise one of ims_core.errors instead:"
-            f" nobody can act on a {type(error).__name__}. {mend}"
-        ).strip()
+            "catch what the hypervisor's library raises, and raise one of ims_core.errors where it"
+            f" is an error: nobody can act on a {type(error).__name__}. Then: {mend}"
+        )
     return mend
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
@@ -56,6 +57,12 @@ class Proof:
     where: str = ""
     features: tuple[str, ...] = ()
 
+    @property
+    def is_about_the_call(self) -> bool:
+        """Whether the method that raised an error is what it proves something of."""
+        called = re.match(r"`(\w+)` raised", self.reason)
+        return called is not None and called[1] in self.claim.split()
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -94,12 +101,16 @@ class Report:
         return Counter(each.reason for each in self.proofs if each.outcome is outcome)
 
     def mistakes(self) -> Iterator[tuple[Proof, list[Proof]]]:
-        """Each failure, with those that failed at the same place after it."""
+        """Each failure, with the others that failed at the same place.
+
+        First comes the one that is about the method that failed, if there is one.
+        """
         groups: dict[str, list[Proof]] = {}
         for proof in self.proofs:
             if proof.outcome is Outcome.FAILED:
                 groups.setdefault(proof.where or proof.test, []).append(proof)
-        for first, *others in groups.values():
+        for group in groups.values():
+            first, *others = sorted(group, key=lambda each: not each.is_about_the_call)
             yield first, others
 
 
