@@ -36,7 +36,8 @@ Running
     10. ``start`` puts the delivery in place before the guest's first instruction, and records its
         digest and nonce in the mark; a mark that has this nonce already says that it is in place.
         On a running VM it raises ``ConflictError`` (``vm-running``), and on a suspended one, which
-        would go on instead of starting, ``ConflictError`` (``vm-suspended``).
+        would go on instead of starting, ``ConflictError`` (``vm-suspended``). A VM that was adopted
+        is started without a delivery.
     11. ``stop`` asks the guest and waits until it is off; when the time is over it raises
         ``DeadlineError`` and the VM keeps running. ``force`` takes the power away. Both succeed
         on a VM that is off. The guest of a suspended VM cannot be asked: that is

@@ -76,7 +76,7 @@ def _raised() -> Iterator[Code]:
             hint = next(iter(_texts(words.get("hint") or words.get("fix"))), "")
             given = _texts(words.get("code"))
             helper = _name(node)
-            if helper in ("_kind", "error") and not given:
+            if helper in ("_kind", "error", "refused") and not given:
                 given = tuple(text for text in texts if _CODE.fullmatch(text))[:1]
             if helper == "_kind":  # its first argument is a pattern, and its last a hint
                 message, hint = "", (hint or texts[-1]) if len(texts) > _WITHOUT_HINT else ""

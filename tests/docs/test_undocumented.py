@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ import pytest
 
 import ims_core
 from docs.pages import DOCS, ROOT
+from docs.pages.codes import codes
 from ims_cli.group import VERBS
 from ims_cli.group import ims as cli
 from ims_core.models import Features
@@ -101,3 +103,17 @@ def test_every_package_says_that_it_is_typed() -> None:
     for folder in (*tops, *(ROOT / "providers").iterdir()):
         if (folder / "__init__.py").exists():
             assert (folder / "py.typed").exists(), folder
+
+
+def test_every_code_that_a_test_has_seen_is_documented() -> None:
+    """The table is read from the source; here is what really came out of it."""
+    documented = {each.code for each in codes()}
+    patterns = [re.compile(re.escape(code).replace("…", "[a-z0-9-]+")) for code in documented]
+    seen = {
+        code
+        for path in (ROOT / "tests").rglob("*.py")
+        for code in re.findall(r'\bcode (?:==|is) "([a-z0-9-]+)"', path.read_text(encoding="utf-8"))
+    }
+    assert len(seen) > 50
+    unknown = {code for code in seen if not any(each.fullmatch(code) for each in patterns)}
+    assert not unknown, f"not in docs/reference.md: {sorted(unknown)}"
