@@ -19,12 +19,13 @@ pytestmark = [pytest.mark.lab_virtualbox, pytest.mark.full]
 
 def test_the_guest_is_what_it_is_everywhere(lab: Lab, tmp_path: Path) -> None:
     write_config(tmp_path, lab.host, nat_subnet="192.168.177.0/24")
-    made = lab.json(*COMMAND, "--provider", "virtualbox")
+    # An emulated VirtualBox beside another lab needs longer than the command's own time.
+    made = lab.json(*COMMAND, "--provider", "virtualbox", "--timeout", "1200")
     assert made["receipt"]["ready"]
     # Nobody can type at its console; so a script asks, and the log of the console answers.
     asking = tmp_path / "asking"
     asking.write_text(f"#!/bin/sh\nexec >/dev/ttyS0\necho IMS-BEGIN\n({ASKED})\necho IMS-END\n")
-    script = ("--script", str(asking), "--wait", "ready", "--timeout", "300")
+    script = ("--script", str(asking), "--wait", "ready", "--timeout", "900")
     lab.json("update-context", "same01", *script)
     lines = lab.json("console-vm", "same01", "--log")["lines"]
     first, last = lines.index("IMS-BEGIN"), lines.index("IMS-END")
