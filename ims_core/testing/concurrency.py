@@ -96,7 +96,7 @@ def test_looking_meanwhile_shows_every_vm_whole(ims_target: Target, ims_bench: B
     others share.
     """
     steady, provider = ims_bench.created(), ims_target.provider
-    seen = ims_bench.look(steady.uuid)
+    seen = ims_bench.listed(steady.uuid)
     orders = [ims_bench.order() for _ in range(2)]
 
     def live(order: Order) -> None:

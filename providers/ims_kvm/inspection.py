@@ -2,14 +2,14 @@
 
 For all VMs at once: one request for the states, one for the suspended ones where any is off, and
 for VMs of ours one for each storage pool in use; a mark costs a request of its own unless the
-caller knows it. For VMs that are named: their sizes too, and the evidence if it is asked for.
+caller knows it. For VMs that are named one more for their sizes, and the evidence if asked for.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import libvirt
 
@@ -45,13 +45,15 @@ def inspect(
     """The VMs that are there; one that goes away meanwhile is left out."""
     # Only the state: every other group of statistics waits for each QEMU's monitor.
     records = provider.connection.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE)
-    states = [stats["state.state"] for domain, stats in records if _is_wanted(domain, vms)]
+    records = [(domain, stats) for domain, stats in records if _is_wanted(domain, vms)]
+    states = [stats["state.state"] for _, stats in records]
     suspended = suspended_among(provider.connection, states)
+    sizes: dict[str, dict[str, Any]] = {}
+    if vms is not None:
+        sizes = _sizes(provider.connection, [domain for domain, _ in records])
     files = _Files()
     found = []
     for domain, stats in records:
-        if not _is_wanted(domain, vms):
-            continue
         saved = domain.UUIDString() in suspended
         try:
             vm = _vm(domain, stats["state.state"], stats["state.reason"], known, saved=saved)
@@ -61,8 +63,7 @@ def inspect(
                 if problem and vm.uuid in known:  # perhaps it is elsewhere
                     problem = files.problem(vm.name, vm.mark, provider.storage_of(domain))
                 vm = replace(vm, problem=problem)
-            if vms is not None:
-                vm = _with_sizes(domain, vm)
+            vm = replace(vm, **sizes.get(vm.uuid, {}))
             if evidence:
                 vm = _with_evidence(provider, domain, vm)
         except libvirt.libvirtError as error:
@@ -121,9 +122,21 @@ def _never_started(mark: Mark, reason: int) -> bool:
     return reason == libvirt.VIR_DOMAIN_SHUTOFF_UNKNOWN and not (mark.nonce and mark.complete)
 
 
-def _with_sizes(domain: libvirt.virDomain, vm: VM) -> VM:
-    _, memory, _, vcpus, _ = domain.info()
-    return replace(vm, memory=memory * KIB, vcpus=vcpus)
+def _sizes(
+    connection: libvirt.virConnect, domains: list[libvirt.virDomain]
+) -> dict[str, dict[str, Any]]:
+    """Memory and CPUs by UUID, in one request that waits for no QEMU."""
+    if not domains:  # to libvirt that would mean all
+        return {}
+    groups = libvirt.VIR_DOMAIN_STATS_BALLOON | libvirt.VIR_DOMAIN_STATS_VCPU
+    nowait = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
+    words = {"balloon.maximum": ("memory", KIB), "vcpu.current": ("vcpus", 1)}
+    return {
+        domain.UUIDString(): {
+            name: stats[word] * unit for word, (name, unit) in words.items() if word in stats
+        }
+        for domain, stats in connection.domainListGetStats(domains, groups, nowait)
+    }
 
 
 def _with_evidence(provider: KvmProvider, domain: libvirt.virDomain, vm: VM) -> VM:

@@ -16,6 +16,8 @@ __all__ = ["shut_down"]
 
 PRESS_AGAIN_AFTER = 5.0
 """Seconds; a guest that is still booting does not hear the first press."""
+ENDING = 5.0
+"""Seconds that a QEMU may take to end, when it has stopped answering."""
 
 
 def shut_down(connection: libvirt.virConnect, domain: libvirt.virDomain, timeout: float) -> None:
@@ -43,8 +45,14 @@ def shut_down(connection: libvirt.virConnect, domain: libvirt.virDomain, timeout
                     hint="give it more time with --timeout, or take its power away with --force",
                 )
             changed.clear()
-            within(CALL_SECONDS, lambda: _press(domain))
-            changed.wait(min(left, PRESS_AGAIN_AFTER))
+            try:
+                within(CALL_SECONDS, lambda: _press(domain))
+            except libvirt.libvirtError:
+                # A QEMU that is just ending answers in many ways, or breaks off.
+                if not changed.wait(min(left, ENDING)):
+                    raise
+            else:
+                changed.wait(min(left, PRESS_AGAIN_AFTER))
         within(CALL_SECONDS, lambda: refuse_suspended(domain))
     finally:
         connection.domainEventDeregisterAny(watch)

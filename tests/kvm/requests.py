@@ -15,7 +15,8 @@ __all__ = ["libvirt_calls"]
 
 # Those that ask the daemon something; what a handle knows by itself is no request.
 METHODS = (
-    *("metadata", "XMLDesc", "getAllDomainStats", "lookupByName", "lookupByUUIDString"),
+    *("metadata", "XMLDesc", "getAllDomainStats", "domainListGetStats", "lookupByName"),
+    *("lookupByUUIDString",),
     *("storageVolLookupByName", "listAllDomains", "listVolumes", "refresh"),
     *("storagePoolLookupByName", "info", "state", "isActive"),
 )
