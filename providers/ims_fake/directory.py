@@ -50,7 +50,9 @@ PLACES = {
 }
 """Folder by kind of resource."""
 
-LOCK_SECONDS = 10.0
+LOCK_SECONDS = 60.0
+"""Each holder works for milliseconds, but a flock that is asked for in turns knows no queue: of
+many who want it, one may lose again and again on a loaded machine."""
 _LOCK_PAUSE = 0.005
 _TEMPORARY = ".tmp"
 _CHUNK = 1 << 20

@@ -11,6 +11,7 @@ from paramiko import ChannelException, SSHException
 from ims_core.errors import UnavailableError
 from ims_shell.gathered import Gathered
 from ims_shell.patience import no_answer, not_started, watched
+from ims_shell.ssh_sessions import end_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -95,7 +96,7 @@ class Call:
                 channel.exec_command(command)
             except _GONE as error:
                 with suppress(*_GONE):
-                    channel.close()
+                    end_session(channel)
                 if self._connection.alive:
                     raise UnavailableError(
                         f"{self._endpoint} gives no terminal",
@@ -107,7 +108,7 @@ class Call:
 
     def _open(self) -> Channel:
         try:
-            channel = self._connection.transport.open_session(timeout=self._clock.left)
+            channel = self._connection.transport.session(self._clock.left)
         except _GONE as error:
             if self._clock.over:
                 raise not_started(self._endpoint) from error
@@ -175,10 +176,10 @@ class Call:
     def _leave(self, channel: Channel, reader: threading.Thread) -> None:
         self._given_up = True
         self._bell.set()
-        with suppress(*_GONE):
-            channel.close()
         if reader.ident is not None:
             reader.join()
+        with suppress(*_GONE):
+            end_session(channel)
 
     def _lost(self) -> UnavailableError:
         if self._clock.over:

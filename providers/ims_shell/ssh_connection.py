@@ -20,10 +20,9 @@ from ims_shell.ssh_handshake import end_transport, verified
 from ims_shell.ssh_keys import log_in
 
 if TYPE_CHECKING:
-    from paramiko import Transport
-
     from ims_shell.proxy_command import ProxyProcess
     from ims_shell.ssh_config import Host
+    from ims_shell.ssh_sessions import SessionTransport
 
 __all__ = ["DEAD_AFTER", "Connection", "connect"]
 
@@ -40,7 +39,7 @@ class Connection:
     """A transport, and what it goes through."""
 
     def __init__(
-        self, transport: Transport, through: Connection | None, proxy: ProxyProcess | None
+        self, transport: SessionTransport, through: Connection | None, proxy: ProxyProcess | None
     ) -> None:
         """Take them over."""
         self.transport = transport

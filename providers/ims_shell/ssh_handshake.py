@@ -7,14 +7,15 @@ import socket
 import time
 from typing import TYPE_CHECKING
 
-from paramiko import ChannelException, SSHException, Transport
+from paramiko import ChannelException, SSHException
 from paramiko.ssh_exception import IncompatiblePeer
 
 from ims_core.errors import UnavailableError
 from ims_shell.proxy_command import ProxyProcess
+from ims_shell.ssh_sessions import SessionTransport
 
 if TYPE_CHECKING:
-    from paramiko import Channel
+    from paramiko import Channel, Transport
 
     from ims_shell.host_keys import HostKeys
     from ims_shell.ssh_config import Host
@@ -32,7 +33,7 @@ logging.getLogger(_LOG).propagate = False  # paramiko logs as errors what we rai
 
 def verified(
     host: Host, keys: HostKeys, through: Transport | None, deadline: float
-) -> tuple[Transport, ProxyProcess | None]:
+) -> tuple[SessionTransport, ProxyProcess | None]:
     """A transport to the right server, and the process that it goes through, if any.
 
     A server shows one of its keys, of a type that we choose: one that is known, as a key of
@@ -85,9 +86,9 @@ def end_transport(transport: Transport) -> None:
     transport.packetizer.complete_handshake()  # or its timer, which that thread starts, would go on
 
 
-def _transport(line: socket.socket | Channel) -> Transport:
+def _transport(line: socket.socket | Channel) -> SessionTransport:
     try:
-        transport = Transport(line)
+        transport = SessionTransport(line)
     except BaseException:
         line.close()
         raise

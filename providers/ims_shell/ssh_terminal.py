@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from paramiko import SSHException
 
 from ims_core.console import INPUT_SECONDS, takes_no_input
+from ims_shell.ssh_sessions import end_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,7 @@ class SshTerminal:
         """Talk over a channel in which a script was started on a terminal.
 
         Args:
-            channel: Closed in the end.
+            channel: A session; ended in the end.
             closed: Called once, when it is.
         """
         self._channel = channel
@@ -66,5 +67,5 @@ class SshTerminal:
         closed, self._closed = self._closed, None
         if closed is not None:
             with suppress(SSHException, EOFError, OSError):
-                self._channel.close()
+                end_session(self._channel)
             closed()

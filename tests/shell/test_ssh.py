@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 import pytest
+from paramiko import Transport
+from paramiko.common import MSG_CHANNEL_DATA, MSG_CHANNEL_EOF
 
 from ims_core.errors import (
     AccessDeniedError,
@@ -31,6 +33,8 @@ from tests.sshd import HOST_KEYS, listening_on, make_key, running_sshd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from paramiko import Message
 
     from ims_shell.ssh import SshShell
     from tests.sshd import Sshd
@@ -110,6 +114,37 @@ def test_binary_data_goes_both_ways_at_once(shell: SshShell) -> None:
 def test_a_script_need_not_read_its_input(shell: SshShell) -> None:
     answer = shell.run("exit 5", stdin=bytes(8_000_000), timeout=20)
     assert answer.status == 5
+
+
+@pytest.mark.parametrize("stdin", [b"", b"data"])
+def test_what_comes_too_late_for_a_script_costs_no_other_one_the_connection(
+    target: SshTarget, monkeypatch: pytest.MonkeyPatch, stdin: bytes
+) -> None:
+    send = Transport._send_user_message  # type: ignore[attr-defined]
+    late = []
+
+    def send_late(self: Transport, message: Message) -> None:
+        is_data = message.asbytes()[0] in (MSG_CHANNEL_DATA, MSG_CHANNEL_EOF)
+        if is_data and threading.current_thread() is not self:
+            wait_for(lambda: not self._channels.values())  # type: ignore[attr-defined]
+            time.sleep(0.2)  # for what would be sent meanwhile
+            late.append(message)
+        send(self, message)
+
+    with closing(open_ssh(target)) as shell:
+        monkeypatch.setattr(Transport, "_send_user_message", send_late)
+        assert shell.run("exit 5", stdin=stdin, timeout=20).status == 5
+        monkeypatch.setattr(Transport, "_send_user_message", send)
+        assert late
+        assert shell.run("cat", stdin=b"more", timeout=20).output == b"more"
+        assert shell.connections == 1
+
+
+def test_sessions_are_given_back_whoever_closes_first(shell: SshShell) -> None:
+    for number in range(40):  # more than sshd allows at once
+        script = ("exit 0", "cat")[number % 2]
+        shell.run(script, stdin=b"data", timeout=20)
+    assert shell.connections == 1
 
 
 def test_a_script_without_input_reads_an_end(shell: SshShell) -> None:

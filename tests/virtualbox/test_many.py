@@ -97,4 +97,5 @@ def test_a_look_at_many_starts_no_more_than_a_look_at_one(
             f" {first.tasks} and {last.tasks} processes and threads"
         )
         assert (last.round_trips, last.calls) == (first.round_trips, first.calls)
-        assert last.tasks <= first.tasks + 3
+        # VirtualBox's server starts threads as time goes by, too; one for each machine it does not
+        assert last.tasks - first.tasks < (MANY - 1) / 2

@@ -24,7 +24,9 @@ def test_the_guest_is_what_it_is_everywhere(lab: Lab, tmp_path: Path) -> None:
     assert made["receipt"]["ready"]
     # Nobody can type at its console; so a script asks, and the log of the console answers.
     asking = tmp_path / "asking"
-    asking.write_text(f"#!/bin/sh\nexec >/dev/ttyS0\necho IMS-BEGIN\n({ASKED})\necho IMS-END\n")
+    asking.write_text(  # first it ends the line in which a shell's prompt stands
+        f"#!/bin/sh\nexec >/dev/ttyS0\necho; echo IMS-BEGIN\n({ASKED})\necho IMS-END\n"
+    )
     script = ("--script", str(asking), "--wait", "ready", "--timeout", "900")
     lab.json("update-context", "same01", *script)
     lines = lab.json("console-vm", "same01", "--log")["lines"]

@@ -18,6 +18,7 @@ from ims_core.errors import (
     NotFoundError,
     UnavailableError,
 )
+from ims_virtualbox.vboxmanage.listing import UUID
 
 if TYPE_CHECKING:
     from ims_shell.shell import Answer
@@ -60,7 +61,7 @@ _KINDS = (
         "vm-not-found",
     ),
     _kind(  # a medium's UUID that it knows no more is a path to it
-        r"The given path '[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}' is not fully qualified",
+        rf"The given path '{UUID}' is not fully qualified",
         NotFoundError,
         "medium-not-found",
         "VirtualBox knows it no more: `VBoxManage list hdds dvds`",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
+    "UUID",
     "Medium",
     "listed_media",
     "machine_state",
@@ -27,13 +28,14 @@ __all__ = [
     "sampled",
 ]
 
-_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_MACHINE = re.compile(rf"^UUID: +({_UUID})$", re.MULTILINE)
+UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+"""The pattern of one, as VBoxManage writes it."""
+_MACHINE = re.compile(rf"^UUID: +({UUID})$", re.MULTILINE)
 _STATE = re.compile(r"^State: +(.*?) \(since [^()]*\)$", re.MULTILINE)
-_PROCESS = re.compile(rf"^.* --startvm ({_UUID})\b", re.MULTILINE)
+_PROCESS = re.compile(rf"^.* --startvm ({UUID})\b", re.MULTILINE)
 _VM_STATE = re.compile(r'^VMState="([a-z-]+)"$', re.MULTILINE)
 _MEDIUM = re.compile(
-    rf"^UUID: +({_UUID})\n(?:Parent UUID: +([^\n]*)\n)?(?:[^\n]+\n)*?Location: +(/[^\n]*)$",
+    rf"^UUID: +({UUID})\n(?:Parent UUID: +([^\n]*)\n)?(?:[^\n]+\n)*?Location: +(/[^\n]*)$",
     re.MULTILINE,
 )
 # 7.x, then 6.x.

@@ -1,0 +1,74 @@
+"""paramiko's transport, and sessions of which CLOSE is the last word.
+
+paramiko answers a server's CLOSE in the thread that reads, while another thread may be about to
+send data or EOF on that channel, which then come after the answer (paramiko#1115, #1705). RFC 4254,
+section 5.3 allows nothing there, and OpenSSH ends the whole connection for it, with all that runs
+on it. So here the answer waits until the user of a session is done with it.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, cast
+
+from paramiko import Transport
+
+if TYPE_CHECKING:
+    import socket
+
+    from paramiko import Channel, Message
+
+__all__ = ["SessionTransport", "end_session"]
+
+_CLOSE = b"\x61"
+"""SSH_MSG_CHANNEL_CLOSE; the number of the channel at the other end follows (RFC 4254, 5.3)."""
+
+
+class SessionTransport(Transport):
+    """A transport whose :meth:`session` is ended by :func:`end_session`, and by nothing else."""
+
+    def __init__(self, line: socket.socket | Channel) -> None:
+        """Talk over a line."""
+        self._order = threading.Lock()
+        self._answers: dict[bytes, Message | None] = {}
+        """By the start of its CLOSE: of each session that is in use the answer that waits."""
+        super().__init__(line)
+
+    def session(self, timeout: float) -> Channel:
+        """Open one; raises as ``open_session``."""
+        channel = self.open_session(timeout=timeout)
+        with self._order:
+            self._answers[_close_of(channel)] = None
+        return channel
+
+    def answer(self, channel: Channel) -> None:
+        """Send what waits for the end of this session, and let nothing wait any more."""
+        with self._order:
+            waiting = self._answers.pop(_close_of(channel), None)
+        if waiting is not None:
+            super()._send_user_message(waiting)  # type: ignore[misc]  # not in its stubs
+
+    def _send_user_message(self, data: Message) -> None:
+        if threading.current_thread() is self:  # it only answers
+            start = data.asbytes()
+            with self._order:
+                if start in self._answers:
+                    self._answers[start] = data
+                    return
+        super()._send_user_message(data)  # type: ignore[misc]
+
+
+def end_session(channel: Channel) -> None:
+    """Close a session on which no thread will send any more. Idempotent.
+
+    Raises:
+        SSHException, EOFError, OSError: The connection is lost.
+    """
+    try:
+        channel.close()
+    finally:
+        cast("SessionTransport", channel.get_transport()).answer(channel)
+
+
+def _close_of(channel: Channel) -> bytes:
+    return _CLOSE + channel.remote_chanid.to_bytes(4, "big")
