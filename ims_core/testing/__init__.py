@@ -46,6 +46,7 @@ TOPICS = (
     "pausing",
     "snapshots",
     "cloning",
+    "failures",
 )
 """The modules whose tests ``ims_core.testing.suite`` brings together.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -9,7 +10,8 @@ from uuid import uuid4
 import pytest
 
 from ims_core.errors import ImsError, InvalidError, NotFoundError, UnsupportedError
-from ims_core.models import Carrier
+from ims_core.models import Carrier, State
+from ims_core.spi import ConsoleLog
 from ims_core.testing.bench import changes, everything
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ __all__ = [
     "test_a_template_that_is_not_there_is_refused",
     "test_an_unknown_host_is_refused",
     "test_an_unknown_network_is_refused",
+    "test_calls_name_a_vm_by_its_uuid_only",
     "test_verbs_refuse_a_vm_that_does_not_exist",
 ]
 
@@ -72,6 +75,26 @@ def test_verbs_refuse_a_vm_that_does_not_exist(ims_target: Target, ims_bench: Be
         provider.write_mark(nobody, order.mark)
     with pytest.raises(NotFoundError):
         provider.set_addresses(nobody, order.spec.interfaces)
+    if isinstance(provider, ConsoleLog):
+        with pytest.raises(NotFoundError):
+            provider.console_tail(nobody, 10)
+
+
+def test_calls_name_a_vm_by_its_uuid_only(ims_target: Target, ims_bench: Bench) -> None:
+    """17. A VM is named by its UUID in every call: a name is nobody's UUID.
+
+    Mend: in all methods but `inspect` and `metrics`, look a VM up by its UUID, and by nothing else.
+    """
+    order, provider = ims_bench.created(), ims_target.provider
+    before = everything(ims_target)
+    with pytest.raises(ImsError):
+        provider.write_mark(order.name, order.mark)
+    with pytest.raises(ImsError):
+        provider.start(order.name, order.delivery)
+    with contextlib.suppress(ImsError):  # it succeeds where there is none
+        provider.delete(order.name)
+    assert everything(ims_target) == before, changes(ims_target, before)
+    assert ims_bench.look(order.uuid).state is State.DEFINED, "the VM is not shown as defined"
 
 
 def test_an_unknown_host_is_refused(ims_target: Target, ims_bench: Bench) -> None:

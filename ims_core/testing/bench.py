@@ -227,6 +227,10 @@ class Bench:
         assert len(found) == 1, f"inspect([{vm!r}]) answers with {len(found)} VMs, not with 1"
         return found[0]
 
+    def cpu_seconds(self, order: Order) -> float:
+        """What the CPUs of a running VM have used since its start; 0 if nobody knows."""
+        return next((each.cpu_seconds or 0 for each in self.provider.metrics([order.uuid])), 0)
+
     def listed(self, uuid: str) -> VM:
         """One VM as it is among all; it must be there.
 

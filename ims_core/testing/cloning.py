@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -9,11 +10,12 @@ import pytest
 
 from ims_core.errors import ConflictError, NotFoundError
 from ims_core.models import State
-from ims_core.spi import Clone, Suspend
+from ims_core.spi import Clone, Snapshots, Suspend
 from ims_core.testing.bench import Crash, CrashingUndo, changes, everything
 from ims_core.testing.needs import declared
 
 if TYPE_CHECKING:
+    from ims_core.models import VMSpec
     from ims_core.testing.bench import Bench, Order
     from ims_core.testing.target import Target
 
@@ -40,11 +42,18 @@ def test_a_clone_has_its_own_name_uuid_mark_and_cards(ims_target: Target, ims_be
     declared(ims_target, Clone)
     source = ims_bench.created()
     seen = ims_bench.look(source.uuid, evidence=True)
-    clone = _cloned(ims_target, ims_bench, source)
+    spec = ims_bench.spec()
+    clone = _cloned(
+        ims_target, ims_bench, source, replace(spec, memory=spec.memory + (16 << 20), vcpus=2)
+    )
     vm = ims_bench.look(clone.uuid)
     assert (vm.name, vm.state, vm.mark) == (clone.name, State.DEFINED, clone.mark), (
         "the clone does not have its own name and mark, or is not shown as defined"
     )
+    assert vm.memory in (None, clone.spec.memory), "the clone has another memory than was ordered"
+    assert vm.vcpus in (None, clone.spec.vcpus), "the clone has other CPUs than were ordered"
+    if isinstance(ims_target.provider, Snapshots):
+        assert not ims_target.provider.list_snapshots(source.uuid), "the source has a snapshot now"
     assert not vm.problem, "inspect sees a problem in the VM"
     assert ims_bench.look(clone.name).uuid == clone.uuid, "inspect by name shows another UUID"
     assert ims_bench.look(source.uuid, evidence=True) == seen, "the source is not as it was"
@@ -86,9 +95,12 @@ def test_a_clone_reads_its_own_delivery(ims_target: Target, ims_bench: Bench) ->
     ims_bench.answered(source, source.delivery.nonce)
     ims_target.provider.stop(source.uuid, force=True, timeout=30)
     clone = _cloned(ims_target, ims_bench, source)
-    ims_target.provider.start(clone.uuid, clone.delivery)
-    receipt = ims_bench.answered(clone, clone.delivery.nonce).receipt
+    ims_target.provider.start(clone.uuid, None)
+    vm = ims_bench.answered(clone, clone.delivery.nonce)
+    receipt = vm.receipt
     assert receipt is not None
+    macs = {card.mac for card in clone.spec.interfaces}
+    assert {address.mac for address in vm.addresses} <= macs, "a card of the clone has another MAC"
     assert receipt.digest == clone.delivery.digest, (
         "the guest read another delivery than the clone's"
     )
@@ -181,8 +193,8 @@ def test_a_crash_at_any_announcement_of_a_clone_leaves_nothing(
     pytest.fail(f"more than {MOST_ANNOUNCEMENTS} announcements")
 
 
-def _cloned(target: Target, bench: Bench, source: Order) -> Order:
-    clone = bench.order()
+def _cloned(target: Target, bench: Bench, source: Order, spec: VMSpec | None = None) -> Order:
+    clone = bench.order(spec, starts=True)
     declared(target, Clone).clone(source.uuid, clone.spec, clone.delivery, clone.mark, clone.undo)
     clone.made = True
     return clone

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,6 +32,7 @@ MOST_ANNOUNCEMENTS = 100
 
 
 AS_LONG_AS_A_CREATE = 5.0
+A_MOMENT = 0.5
 
 
 def test_many_vms_are_made_at_the_same_time(ims_target: Target, ims_bench: Bench) -> None:
@@ -121,10 +123,13 @@ def test_a_forced_stop_ends_one_that_waits(ims_target: Target, ims_bench: Bench)
     calls.
     """
     order, provider = ims_bench.started(), ims_target.provider
-    with ThreadPoolExecutor(1) as background:
+    deaf = ims_target.deafen or nullcontext
+    with deaf(), ThreadPoolExecutor(1) as background:
         waiting = background.submit(provider.stop, order.uuid, force=False, timeout=LONG)
-        provider.stop(order.uuid, force=True, timeout=LONG)
+        if ims_target.deafen is not None:
+            assert not wait([waiting], timeout=A_MOMENT).done, "stop did not wait for the guest"
         began = time.monotonic()
+        provider.stop(order.uuid, force=True, timeout=LONG)
         waiting.result(timeout=LONG)
         assert time.monotonic() - began < LONG / 2, "it waited on for a VM that was off"
     assert ims_bench.look(order.uuid).state is State.STOPPED, "the VM is not shown as stopped"

@@ -26,6 +26,10 @@ LEFT_OUT = "left out: "
 
 _WHY = {
     "boots": "guests do not answer here",
+    "busy": "the target cannot make the hypervisor busy",
+    "by_others": "the target changes no VM by other means",
+    "deafen": "the target cannot make guests ignore a request",
+    "fails": "the target cannot make the hypervisor fail",
     "break_vm": "the target breaks no VMs",
     "freeze": "the target cannot make the hypervisor stop answering",
     "expect_start": "VMs cannot be started here",

@@ -18,15 +18,19 @@ if TYPE_CHECKING:
     from ims_core.testing.target import Target
 
 __all__ = [
+    "test_a_paused_vm_can_have_its_power_taken",
     "test_a_paused_vm_goes_on_with_what_it_had",
     "test_a_paused_vm_is_deleted",
     "test_a_paused_vm_is_left_so",
     "test_a_paused_vm_is_seen_as_such_and_keeps_its_mark",
+    "test_a_paused_vm_that_was_suspended_goes_on",
     "test_a_suspended_vm_is_not_paused",
     "test_a_vm_that_is_not_there_is_not_paused",
     "test_a_vm_that_is_off_is_not_paused",
     "test_what_can_be_paused_can_go_on",
 ]
+
+POWER_OFF_SECONDS = 30.0
 
 
 def test_what_can_be_paused_can_go_on(ims_target: Target) -> None:
@@ -69,8 +73,14 @@ def test_a_paused_vm_goes_on_with_what_it_had(ims_target: Target, ims_bench: Ben
     provider = declared(ims_target, Pause)
     order = ims_bench.started()
     answer = ims_bench.answered(order, order.delivery.nonce).receipt if ims_target.boots else None
+    used = ims_bench.cpu_seconds(order)
     provider.pause(order.uuid)
+    if ims_target.settings is not None:
+        with type(ims_target.provider).open(ims_target.settings) as second:
+            (seen,) = second.inspect([order.uuid])
+            assert seen.state is State.PAUSED, "another connection does not show it as paused"
     _resume(ims_target, order.uuid)
+    assert ims_bench.cpu_seconds(order) >= used, "the guest was started anew"
     vm = ims_bench.look(order.uuid, evidence=True)
     assert vm.state is State.RUNNING, "the VM is not shown as running"
     assert vm.mark == order.mark, "the mark has changed"
@@ -118,6 +128,35 @@ def test_a_suspended_vm_is_not_paused(ims_target: Target, ims_bench: Bench) -> N
         provider.pause(order.uuid)
     assert caught.value.code == "vm-suspended", f"the error's code is {caught.value.code!r}"
     assert ims_bench.look(order.uuid).state is State.SUSPENDED, "the VM is not shown as suspended"
+
+
+def test_a_paused_vm_can_have_its_power_taken(ims_target: Target, ims_bench: Bench) -> None:
+    """11. force takes the power away, from a paused VM too.
+
+    Mend: in `stop` with `force`, go by whether the VM is off, not by whether it runs.
+    """
+    provider = declared(ims_target, Pause)
+    order = ims_bench.started()
+    provider.pause(order.uuid)
+    ims_target.provider.stop(order.uuid, force=True, timeout=POWER_OFF_SECONDS)
+    assert ims_bench.look(order.uuid).state is State.STOPPED, "the VM is not shown as stopped"
+    assert ims_bench.mark(order.uuid) == order.mark, "the mark has changed"
+
+
+def test_a_paused_vm_that_was_suspended_goes_on(ims_target: Target, ims_bench: Bench) -> None:
+    """21. A VM whose CPUs are held can be suspended too, and goes on by resume.
+
+    Mend: in `resume`, let the CPUs run when the memory is loaded, even if they were held when it
+    was saved.
+    """
+    provider = declared(ims_target, Pause)
+    order = ims_bench.settled()
+    provider.pause(order.uuid)
+    assert isinstance(ims_target.provider, Suspend)
+    ims_target.provider.suspend(order.uuid)
+    assert ims_bench.look(order.uuid).state is State.SUSPENDED, "the VM is not shown as suspended"
+    _resume(ims_target, order.uuid)
+    assert ims_bench.look(order.uuid).state is State.RUNNING, "the VM is not shown as running"
 
 
 def test_a_paused_vm_is_deleted(ims_target: Target, ims_bench: Bench) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from ims_core.errors import ConflictError, DeadlineError
 from ims_core.models import State
 from ims_core.testing.bench import changes, everything
-from ims_core.testing.needs import needs_start
+from ims_core.testing.needs import left_out, needs_start
 
 if TYPE_CHECKING:
     from ims_core.testing.bench import Bench
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "test_a_delivery_that_the_mark_names_is_in_place",
     "test_a_graceful_stop_ends_in_time",
+    "test_a_guest_that_does_not_obey_keeps_running",
     "test_a_start_with_a_new_delivery_is_recorded",
     "test_a_started_vm_runs_and_its_mark_says_what_it_was_told",
     "test_a_stopped_vm_starts_again_as_it_is",
@@ -29,6 +31,8 @@ __all__ = [
 
 POWER_OFF_SECONDS = 30.0
 SHORT = 0.2
+PATIENT = 2.0
+ONE_REQUEST = 1.0
 
 
 def test_a_started_vm_runs_and_its_mark_says_what_it_was_told(
@@ -134,6 +138,29 @@ def test_a_graceful_stop_ends_in_time(ims_target: Target, ims_bench: Bench) -> N
         )
     else:
         assert ims_bench.look(order.uuid).state is State.STOPPED, "the VM is not shown as stopped"
+
+
+def test_a_guest_that_does_not_obey_keeps_running(ims_target: Target, ims_bench: Bench) -> None:
+    """11. stop waits for the time given, 3. and no longer; then DeadlineError, and it runs on.
+
+    Mend: in `stop` without `force`, wait `timeout` seconds, by a monotonic clock, until the VM is
+    off. Then raise `DeadlineError`, and take no power away.
+    """
+    if ims_target.deafen is None:
+        left_out("deafen")
+    order = ims_bench.started()
+    with ims_target.deafen():
+        began = time.monotonic()
+        with pytest.raises(DeadlineError):
+            ims_target.provider.stop(order.uuid, force=False, timeout=PATIENT)
+        took = time.monotonic() - began
+    assert 0.9 * PATIENT <= took < 2 * PATIENT + ONE_REQUEST, (
+        f"stop with timeout={PATIENT:g} took {took:.1f} s"
+    )
+    vm = ims_bench.look(order.uuid)
+    assert vm.state in (State.RUNNING, State.STOPPING), "after DeadlineError the VM does not run"
+    assert vm.mark == order.mark, "stop changed the mark"
+    ims_target.provider.stop(order.uuid, force=True, timeout=POWER_OFF_SECONDS)
 
 
 def test_stopping_a_vm_that_is_off_succeeds(ims_target: Target, ims_bench: Bench) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -25,7 +26,9 @@ __all__ = [
     "test_a_paused_vm_is_not_put_back",
     "test_a_running_vm_is_not_put_back",
     "test_a_snapshot_is_announced_and_discarded_by_its_own_operation_only",
+    "test_a_snapshot_is_discarded_when_its_vm_is_gone",
     "test_a_snapshot_is_listed_as_what_it_is",
+    "test_a_snapshot_of_a_running_vm_is_deleted_while_it_runs",
     "test_a_snapshot_that_is_not_there_is_not_found",
     "test_a_snapshot_with_memory_comes_back_suspended_and_goes_on",
     "test_a_snapshots_name_is_unique_for_its_vm",
@@ -40,6 +43,7 @@ __all__ = [
 ]
 
 POWER_OFF_SECONDS = 30.0
+CLOCK_SKEW = 60.0
 
 
 def test_a_snapshot_is_listed_as_what_it_is(ims_target: Target, ims_bench: Bench) -> None:
@@ -62,8 +66,16 @@ def test_a_snapshot_is_listed_as_what_it_is(ims_target: Target, ims_bench: Bench
         "list_snapshots shows another name, operation or memory"
     )
     assert found.current, "list_snapshots does not show the one taken last as current"
-    assert found.taken > 0, f"taken is {found.taken}, not seconds since 1970"
+    assert abs(found.taken - time.time()) < CLOCK_SKEW, (
+        f"taken is {found.taken}, which is not now in seconds since 1970"
+    )
     assert ims_bench.look(order.uuid, evidence=True) == seen, "the VM is not as it was before"
+    if ims_target.settings is not None:
+        with type(ims_target.provider).open(ims_target.settings) as second:
+            assert isinstance(second, Snapshots)
+            assert second.list_snapshots(order.uuid) == [found], (
+                "another connection does not list the snapshot"
+            )
 
 
 def test_what_was_running_keeps_running_when_a_snapshot_is_taken(
@@ -320,6 +332,45 @@ def test_deleting_a_snapshot_leaves_the_vm_as_it_is(ims_target: Target, ims_benc
         assert ims_bench.look(order.uuid).state is State.RUNNING, "the VM is not shown as running"
 
 
+def test_a_snapshot_of_a_running_vm_is_deleted_while_it_runs(
+    ims_target: Target, ims_bench: Bench
+) -> None:
+    """22. delete_snapshot changes nothing of the VM as it is now, its state included.
+
+    Mend: in `delete_snapshot`, remove the snapshot of a running VM without stopping it and without
+    putting it back. If the hypervisor cannot, raise `ConflictError` before anything is changed.
+    """
+    provider = declared(ims_target, Snapshots)
+    order = ims_bench.settled()
+    before = everything(ims_target)
+    _take(provider, order.uuid, "first")
+    used = ims_bench.cpu_seconds(order)
+    try:
+        provider.delete_snapshot(order.uuid, "first")
+    except ConflictError:
+        assert len(provider.list_snapshots(order.uuid)) == 1, "the snapshot has gone nevertheless"
+    else:
+        assert everything(ims_target) == before, changes(ims_target, before)
+    assert ims_bench.look(order.uuid).state is State.RUNNING, "the VM is not shown as running"
+    assert ims_bench.cpu_seconds(order) >= used, "the guest was started anew"
+
+
+def test_a_snapshot_is_discarded_when_its_vm_is_gone(ims_target: Target, ims_bench: Bench) -> None:
+    """9. discard removes an announced resource if it is there; 12. it went with its VM.
+
+    Mend: in `discard`, return `ABSENT` for the snapshot of a VM that does not exist.
+    """
+    provider = declared(ims_target, Snapshots)
+    order = ims_bench.created()
+    undo = Undo(new_operation())
+    provider.take_snapshot(order.uuid, "first", undo)
+    ims_target.provider.delete(order.uuid)
+    (announced,) = undo.announced
+    assert ims_target.provider.discard(announced) is Discarded.ABSENT, (
+        "discard found the snapshot of a VM that is gone"
+    )
+
+
 def test_a_snapshot_that_is_not_there_is_not_found(ims_target: Target, ims_bench: Bench) -> None:
     """22. A snapshot that is not there is NotFoundError.
 
@@ -329,12 +380,18 @@ def test_a_snapshot_that_is_not_there_is_not_found(ims_target: Target, ims_bench
     provider = declared(ims_target, Snapshots)
     order, other = ims_bench.created(), ims_bench.created()
     _take(provider, other.uuid, "first")
+    if ims_target.expect_start and isinstance(ims_target.provider, Suspend):
+        order = ims_bench.settled()
+        ims_target.provider.suspend(order.uuid)
+    seen, before = ims_bench.look(order.uuid), everything(ims_target)
     for call in (provider.restore_snapshot, provider.delete_snapshot):
         with pytest.raises(NotFoundError) as caught:
             call(order.uuid, "first")
         assert caught.value.code == "snapshot-not-found", (
             f"the error's code is {caught.value.code!r}"
         )
+    assert ims_bench.look(order.uuid) == seen, "the VM is not as it was before"
+    assert everything(ims_target) == before, changes(ims_target, before)
 
 
 def test_a_vm_that_is_not_there_has_no_snapshots(ims_target: Target) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ims_core.models import State
+from ims_core.testing.needs import left_out
 
 if TYPE_CHECKING:
     from ims_core.testing.bench import Bench
@@ -14,6 +15,7 @@ __all__ = [
     "test_a_vm_goes_through_its_states",
     "test_defined_and_stopped_are_told_apart",
     "test_every_state_is_one_of_ours",
+    "test_what_others_do_to_a_vm_is_seen",
 ]
 
 
@@ -60,3 +62,21 @@ def test_defined_and_stopped_are_told_apart(ims_target: Target, ims_bench: Bench
         ims_target.provider.start(order.uuid, None)
         ims_target.provider.stop(order.uuid, force=True, timeout=30)
         assert ims_bench.look(order.uuid).state is State.STOPPED, "the VM is not shown as stopped"
+
+
+def test_what_others_do_to_a_vm_is_seen(ims_target: Target, ims_bench: Bench) -> None:
+    """15. A state is never lost or guessed, whoever brought the VM into it.
+
+    Mend: in `inspect`, ask the hypervisor each time, and translate its words by one table; what is
+    not in the table, and so of a later version of the hypervisor, is `State.UNKNOWN`.
+    """
+    if not ims_target.by_others:
+        left_out("by_others")
+    for state, bring in ims_target.by_others.items():
+        order = ims_bench.started()
+        assert ims_bench.look(order.uuid).state is State.RUNNING, "the VM is not shown as running"
+        bring(order.uuid)
+        for seen in (ims_bench.look(order.uuid), ims_bench.listed(order.uuid)):
+            assert seen.state is state, f"a VM that is {state} now is shown as {seen.state}"
+            assert seen.mark == order.mark, "inspect shows the VM without its mark"
+        ims_target.provider.delete(order.uuid)

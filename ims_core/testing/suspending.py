@@ -72,6 +72,10 @@ def test_a_suspended_vm_goes_on_with_what_it_had(ims_target: Target, ims_bench: 
     assert vm.mark == order.mark, "suspend or resume changed the mark"
     assert vm.receipt == answer, "its receipt is not the one of before"
     assert everything(ims_target) == before, changes(ims_target, before)
+    ims_target.provider.stop(order.uuid, force=True, timeout=POWER_OFF_SECONDS)
+    ims_target.provider.start(order.uuid, None)
+    if ims_target.boots:
+        ims_bench.answered(order, order.delivery.nonce)
 
 
 def test_what_is_so_already_is_left_so(ims_target: Target, ims_bench: Bench) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from ims_core.models import Template
+    from ims_core.models import State, Template
     from ims_core.spi import Provider
 
 __all__ = ["Target"]
@@ -45,6 +45,11 @@ class Target:
         lab: What stands behind the provider, for the report: "libvirt 11.3, QEMU without KVM".
         requests: Counts what was asked of the hypervisor so far; only differences are looked at.
         freeze: Makes the hypervisor stop answering for as long as the context lasts.
+        deafen: Makes guests ignore that they are asked to stop, for as long as the context lasts.
+        by_others: Brings a running VM into that state by other means than the provider.
+        fails: Makes the hypervisor fail at what that method asks it for, as late in it as possible,
+            for as long as the context lasts.
+        busy: Makes it busy once, the next time that method is called in the context.
         patience: Seconds within which a call then has to end: the provider's own bound.
         leftovers: Lists everything in the hypervisor, by other means than the provider: volumes,
             media, domains, reservations. It must be the same before and after each test. What
@@ -68,5 +73,9 @@ class Target:
     lab: str = ""
     requests: Callable[[], int] | None = None
     freeze: Callable[[], AbstractContextManager[object]] | None = None
+    deafen: Callable[[], AbstractContextManager[object]] | None = None
+    by_others: Mapping[State, Callable[[str], object]] = field(default_factory=dict)
+    fails: Callable[[str], AbstractContextManager[object]] | None = None
+    busy: Callable[[str], AbstractContextManager[object]] | None = None
     patience: float = 60.0
     leftovers: Callable[[], AbstractSet[str]] | None = None

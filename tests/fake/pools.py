@@ -5,7 +5,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
@@ -13,6 +15,7 @@ from uuid import uuid4
 
 from ims_core.testing import Target
 from ims_fake import FakeProvider
+from tests.fake.trouble import WORDS, busy_once, deafened, failing, put_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +28,7 @@ range = "192.0.2.8-192.0.2.{last}"
 """
 TEMPLATE = "tiny"
 SIZE = 64 << 10
+DYING_SECONDS = 10.0
 
 
 def settings_of(directory: Path, **changes: Any) -> dict[str, Any]:
@@ -79,6 +83,7 @@ def target_of(
             os.close(descriptor)
 
     settings = settings_of(pool, **settings)
+    pretended = settings["guests"] == "pretended"  # what really runs is nothing but what it is
     with provider_class.open(settings) as provider:
         yield Target(
             provider=provider,
@@ -92,6 +97,12 @@ def target_of(
             lab=f"a directory, with {settings['guests']} guests",
             requests=lambda: provider._directory.requests,
             freeze=freeze,
+            deafen=deafened if pretended else None,
+            by_others={
+                state: partial(put_state, pool, word) for state, word in WORDS.items() if pretended
+            },
+            fails=failing,
+            busy=busy_once,
             patience=5.0,
             leftovers=lambda: {_leftover(name) for name in contents(pool)},
         )
@@ -114,4 +125,12 @@ def processes_below(directory: Path) -> dict[int, str]:
             continue
         if where.is_relative_to(directory) and command:
             found[int(process.name)] = command
+    return found
+
+
+def left_below(directory: Path) -> dict[int, str]:
+    """What still runs there when all that was killed has had its moment to die."""
+    end = time.monotonic() + DYING_SECONDS
+    while (found := processes_below(directory)) and time.monotonic() < end:
+        time.sleep(0.02)
     return found

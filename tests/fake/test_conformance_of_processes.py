@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ims_core.testing.suite import *  # noqa: F403
-from tests.fake.pools import processes_below, target_of
+from tests.fake.pools import left_below, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,4 +21,4 @@ def ims_target(pool: Path) -> Iterator[Target]:
     """A pool of processes; no process may be left when its test ends."""
     with target_of(pool, guests="processes", guest_seconds=120) as target:
         yield target
-    assert not processes_below(pool)
+    assert not left_below(pool)

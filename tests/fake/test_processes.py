@@ -21,7 +21,7 @@ from ims_core.models import State
 from ims_core.testing.bench import Bench
 from ims_fake.process import Process
 from ims_fake.processes import Processes
-from tests.fake.pools import processes_below, settings_of, target_of
+from tests.fake.pools import left_below, processes_below, settings_of, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -77,7 +77,7 @@ def make_lab(pool: Path) -> Iterator[Callable[..., Lab]]:
             return Lab(pool, bench)
 
         yield make
-    assert not processes_below(pool)
+    assert not left_below(pool)
 
 
 @pytest.fixture
@@ -248,7 +248,7 @@ def test_of_two_starts_at_once_one_is_refused(lab: Lab) -> None:
 def test_a_deleted_vm_leaves_no_process_and_no_file(lab: Lab) -> None:
     order = lab.ready()
     lab.bench.provider.delete(order.uuid)
-    assert not processes_below(lab.pool), "not even for a moment"
+    assert not left_below(lab.pool)
     assert not lab.folder(order).exists()
 
 
@@ -266,7 +266,7 @@ def test_a_vm_that_is_deleted_while_it_starts_leaves_nothing(
     monkeypatch.setattr(Processes, "boot", meddle)
     with pytest.raises(NotFoundError):
         lab.bench.provider.start(order.uuid, order.delivery)
-    assert not processes_below(lab.pool)
+    assert not left_below(lab.pool)
     assert not lab.folder(order).exists()
     monkeypatch.undo()
     lab.bench.roll_back(order.undo)
@@ -300,7 +300,7 @@ def test_many_are_ready_soon(lab: Lab, say: Callable[[str], None]) -> None:
     for order in orders:
         lab.bench.provider.delete(order.uuid)
     deleted = time.monotonic() - begun
-    assert not processes_below(lab.pool)
+    assert not left_below(lab.pool)
     say(
         f"{MANY} guests that are processes: made and started in {started:.1f} s, all ready after"
         f" {ready:.1f} s, deleted in {deleted:.1f} s"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.cli.helpers import CODE, environment
-from tests.fake.pools import TEMPLATE, processes_below
+from tests.fake.pools import TEMPLATE, left_below
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,10 +75,10 @@ def test_a_vm_becomes_ready_and_is_told_again_while_it_runs(ims: Ims) -> None:
     assert "web01: booting" in ims(*CONSOLE)
     ims("stop-vm", "web01")
     assert ims.json("show-vm", "web01")["state"] == "stopped"
-    assert not processes_below(ims.pool)
+    assert not left_below(ims.pool)
     ims("start-vm", "web01", "--wait", "ready")
     ims("delete-vm", "web01")
-    assert not processes_below(ims.pool)
+    assert not left_below(ims.pool)
     assert not list((ims.pool / "guests").iterdir())
 
 

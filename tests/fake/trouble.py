@@ -1,0 +1,97 @@
+"""What the conformance suite may ask of a fake pool that its settings cannot be told later."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from unittest.mock import patch
+
+from ims_core.errors import BusyError, HypervisorError
+from ims_core.models import State
+from ims_fake.pace import Pace
+from ims_fake.pretended import Pretended
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from ims_fake.domain import Domain
+
+__all__ = ["WORDS", "busy_once", "deafened", "failing", "put_state"]
+
+WORDS = {
+    State.STOPPED: "off",
+    State.PAUSED: "paused",
+    State.CRASHED: "crashed",
+    State.UNKNOWN: "of a later version",
+}
+"""States that somebody else brings a VM into, as its description has them."""
+
+_STEPS = {
+    "create": "create.domain",
+    "clone": "create.domain",
+    "take_snapshot": "snapshot",
+}
+"""The last step of a method, where that has not its name."""
+
+
+def put_state(pool: Path, word: str, uuid: str) -> None:
+    """Change a VM's state as somebody else would."""
+    path = pool / "domains" / f"{uuid}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"state": word}))
+
+
+@contextmanager
+def deafened() -> Iterator[None]:
+    """Pretended guests ignore that they are asked to stop."""
+    ask = Pretended.ask
+
+    def ignore(self: Pretended, domain: Domain, timeout: float) -> bool:
+        with patch.object(self, "_obedient", new=False):
+            return ask(self, domain, timeout)
+
+    with patch.object(Pretended, "ask", ignore):
+        yield
+
+
+@contextmanager
+def failing(method: str) -> Iterator[None]:
+    """The last step of that method fails."""
+
+    def fail() -> None:
+        raise HypervisorError("this is a test", code="fault-injected")
+
+    with _before(_step(method), fail):
+        yield
+
+
+@contextmanager
+def busy_once(method: str) -> Iterator[None]:
+    """The same step is busy the first time."""
+    met: list[str] = []
+
+    def refuse() -> None:
+        if not met:
+            met.append(method)
+            raise BusyError("this is a test")
+
+    with _before(_step(method), refuse):
+        yield
+
+
+def _step(method: str) -> str:
+    return _STEPS.get(method, method.replace("_", "-"))
+
+
+@contextmanager
+def _before(step: str, happens: Callable[[], None]) -> Iterator[None]:
+    take = Pace.step
+
+    def taken(self: Pace, name: str) -> None:
+        if name == step:
+            happens()
+        take(self, name)
+
+    with patch.object(Pace, "step", taken):
+        yield
