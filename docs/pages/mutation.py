@@ -38,7 +38,7 @@ def mutation() -> str:
         "",
         "## Those that escaped at first",
         "",
-        "Caught since the suite was extended, by tests of the contract and not of the mutant.",
+        "Caught since the suite was extended, by whoever knew this list and the sentences.",
         "",
         *_table([each for each in trials if each["caught"] and not each["at_first"]]),
     ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ims_core.models import Interface
+from ims_core.models import Interface, State
 from ims_core.testing import Target
 from ims_core.testing.suite import *  # noqa: F403 - the suite's one import line
 from ims_kvm import KvmProvider
@@ -74,6 +74,10 @@ def ims_target(kvm_lab: KvmLab, template: str, monkeypatch: pytest.MonkeyPatch) 
             boot_timeout=BOOT_SECONDS,
             make_foreign=make_foreign,
             break_vm=break_vm,
+            by_others={
+                State.STOPPED: lambda uuid: virsh("destroy", uuid),
+                State.PAUSED: lambda uuid: virsh("suspend", uuid),
+            },
             lab=f"libvirt {libvirt_version}, domains of type {kvm_lab.domain_type}, real guests",
             requests=lambda: len(requests),
             freeze=freeze if daemons.started() else None,

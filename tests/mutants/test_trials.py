@@ -1,4 +1,4 @@
-"""The suite catches what it is recorded to catch."""
+"""The suite catches what it is recorded to catch, by the tests that are recorded."""
 
 from __future__ import annotations
 
@@ -43,4 +43,4 @@ def test_every_mutant_was_tried_and_names_are_unique() -> None:
     ],
 )
 def test_a_mutant_is_caught(mutant: Mutant) -> None:
-    assert caught(mutant), f"it was caught by {TRIALS[mutant.name].caught}"
+    assert caught(mutant, TRIALS[mutant.name].caught)

@@ -61,10 +61,10 @@ class _First:
             self.test = report.nodeid.rpartition("::")[2]
 
 
-def caught(mutant: Mutant) -> str:
-    """The test that catches it, or nothing."""
+def caught(mutant: Mutant, test: str = "") -> str:
+    """The first test that catches it, or nothing; of all, or of one."""
     told: SimpleQueue[str] = _FORK.SimpleQueue()
-    process = _FORK.Process(target=_try, args=(mutant.name, told))
+    process = _FORK.Process(target=_try, args=(mutant.name, test, told))
     process.start()
     process.join(SECONDS)
     if process.is_alive():
@@ -78,12 +78,13 @@ def recorded() -> dict[str, Trial]:
     return {each["name"]: Trial(**each) for each in json.loads(RECORD.read_text(encoding="utf-8"))}
 
 
-def _try(name: str, told: SimpleQueue[str]) -> None:
+def _try(name: str, test: str, told: SimpleQueue[str]) -> None:
     os.environ["IMS_MUTANT"] = name
     first = _First()
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
         options = ("-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist")
-        pytest.main([*options, str(AGAINST)], plugins=[first])
+        tests = f"{AGAINST}::{test}" if test else str(AGAINST)
+        pytest.main([*options, tests], plugins=[first])
     told.put(first.test)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
+from ims_core.models import State
 from ims_core.testing import Target
 from ims_core.testing.suite import *  # noqa: F403 - the suite's one import line
 from ims_shell.ssh import SshShell
@@ -35,6 +37,10 @@ def ims_target(
     settings = VirtualBoxProvider.settings()(**settings_of(virtualbox_lab)).model_dump()
     requests = counted(monkeypatch, ["run"], SshShell)
     version = virtualbox_lab.run("VBoxManage --version").strip()
+
+    def by_hand(verb: str, uuid: str) -> str:
+        return virtualbox_lab.run(f"VBoxManage -q controlvm {uuid} {verb}")
+
     with VirtualBoxProvider.open(settings) as provider:
         found = provider.find_template(template)
         assert found is not None
@@ -50,6 +56,10 @@ def ims_target(
             freeze=virtualbox_lab.frozen,
             patience=PATIENCE,
             make_foreign=lambda name: made_by_hand(virtualbox_lab, name),
+            by_others={
+                State.STOPPED: partial(by_hand, "poweroff"),
+                State.PAUSED: partial(by_hand, "pause"),
+            },
             break_vm=lambda uuid: broken_by_hand(virtualbox_lab, uuid),
             leftovers=lambda: lasting(leftovers(virtualbox_lab)),
         )

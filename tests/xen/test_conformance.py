@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
+from ims_core.models import State
 from ims_core.testing import Target
 from ims_core.testing.suite import *  # noqa: F403 - the suite's one import line
 from ims_shell.ssh import SshShell
@@ -61,6 +63,10 @@ def ims_target(
         xen_lab.run(f"rm $(dirname $(grep -l {uuid} {DIRECTORY}/vms/*/mark.json))/root.raw")
         return lambda: None
 
+    def by_hand(verb: str, uuid: str) -> str:
+        number = f"$(xl vm-list | awk '$1 == \"{uuid}\" {{ print $2 }}')"
+        return xen_lab.run(f"xl {verb} {number}")
+
     requests = counted(monkeypatch, ["run"], SshShell)
     version = xen_lab.run("xl info xen_version").strip()
     with XenProvider.open(settings) as provider:
@@ -73,6 +79,10 @@ def ims_target(
             boot_timeout=BOOT_SECONDS,
             make_foreign=make_foreign,
             break_vm=break_vm,
+            by_others={
+                State.STOPPED: partial(by_hand, "destroy"),
+                State.PAUSED: partial(by_hand, "pause"),
+            },
             suspends_at_once=False,
             lab=f"Xen {version}, a real dom0 in an emulated machine, real PV guests",
             requests=lambda: len(requests),
