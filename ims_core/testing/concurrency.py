@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -48,6 +49,12 @@ def test_many_vms_are_made_at_the_same_time(ims_target: Target, ims_bench: Bench
         found = ims_target.provider.inspect([order.uuid for order in orders])
         assert {vm.uuid: vm.mark for vm in found} == {each.uuid: each.mark for each in orders}, (
             "not every VM that was made is there with its own mark"
+        )
+        marks = {each.uuid: replace(each.mark, complete=True) for each in orders}
+        list(pool.map(ims_target.provider.write_mark, marks, marks.values()))
+        found = ims_target.provider.inspect([order.uuid for order in orders])
+        assert {vm.uuid: vm.mark for vm in found} == marks, (
+            "not every VM has the mark that was written at the same time as the others'"
         )
         list(pool.map(lambda order: ims_target.provider.delete(order.uuid), orders))
     assert not ims_target.provider.inspect([order.uuid for order in orders]), (

@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from concurrent.futures import Future, wait
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from ims_core.testing.target import Target
 
 __all__ = [
+    "test_a_hypervisor_that_is_not_there_is_unavailable",
     "test_a_hypervisor_that_stops_answering_ends_no_call_late",
     "test_check_makes_nothing_and_says_how_to_mend",
     "test_closing_twice_is_harmless",
@@ -61,6 +63,21 @@ def test_closing_twice_is_harmless(ims_target: Target) -> None:
     second.close()
     second.close()
     ims_target.provider.inspect()
+
+
+def test_a_hypervisor_that_is_not_there_is_unavailable(ims_target: Target) -> None:
+    """1. The service calls open for each pool in use, 3. and who does not answer is unavailable.
+
+    Mend: in `open`, put a time limit on the connection, and raise `UnavailableError` for whatever
+    the hypervisor's library raises there.
+    """
+    if ims_target.unreachable is None:
+        left_out("unreachable")
+    began = time.monotonic()
+    with pytest.raises(UnavailableError):
+        type(ims_target.provider).open(ims_target.unreachable)
+    took = time.monotonic() - began
+    assert took < ims_target.patience, f"open took {took:.0f} s to say so"
 
 
 def test_what_is_made_outlives_the_connection(ims_target: Target, ims_bench: Bench) -> None:

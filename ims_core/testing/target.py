@@ -32,6 +32,7 @@ class Target:
         store_id: Written into the marks of the VMs.
         memory: Bytes of each VM; 0 for what the template needs, at least 64 MiB.
         settings: What ``provider`` was opened with, so that it can be opened once more.
+        unreachable: Settings of a hypervisor that is not there.
         static_address: A free static address in the first card's network, without prefix length.
         expect_start: Whether VMs can really be started here.
         boots: Whether guests come up and answer with a receipt (their layout must provide for it).
@@ -63,6 +64,7 @@ class Target:
     store_id: str = "ims-conformance-suite"
     memory: int = 0
     settings: Mapping[str, Any] | None = None
+    unreachable: Mapping[str, Any] | None = None
     static_address: str = ""
     expect_start: bool = True
     boots: bool = False

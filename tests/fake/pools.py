@@ -89,6 +89,7 @@ def target_of(
             provider=provider,
             template=provider.list_templates()[0],
             settings=settings,
+            unreachable=settings | {"directory": "/dev/null/pool"},
             static_address="192.0.2.77",
             boots=True,
             boot_timeout=30.0,
@@ -97,7 +98,7 @@ def target_of(
             lab=f"a directory, with {settings['guests']} guests",
             requests=lambda: provider._directory.requests,
             freeze=freeze,
-            deafen=deafened if pretended else None,
+            deafen=partial(deafened, provider) if pretended else None,
             by_others={
                 state: partial(put_state, pool, word) for state, word in WORDS.items() if pretended
             },

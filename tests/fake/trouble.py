@@ -10,13 +10,12 @@ from unittest.mock import patch
 from ims_core.errors import BusyError, HypervisorError
 from ims_core.models import State
 from ims_fake.pace import Pace
-from ims_fake.pretended import Pretended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from ims_fake.domain import Domain
+    from ims_fake import FakeProvider
 
 __all__ = ["WORDS", "busy_once", "deafened", "failing", "put_state"]
 
@@ -43,15 +42,9 @@ def put_state(pool: Path, word: str, uuid: str) -> None:
 
 
 @contextmanager
-def deafened() -> Iterator[None]:
+def deafened(provider: FakeProvider) -> Iterator[None]:
     """Pretended guests ignore that they are asked to stop."""
-    ask = Pretended.ask
-
-    def ignore(self: Pretended, domain: Domain, timeout: float) -> bool:
-        with patch.object(self, "_obedient", new=False):
-            return ask(self, domain, timeout)
-
-    with patch.object(Pretended, "ask", ignore):
+    with patch.object(provider._vms.guests, "_obedient", new=False):
         yield
 
 

@@ -69,6 +69,7 @@ def ims_target(kvm_lab: KvmLab, template: str, monkeypatch: pytest.MonkeyPatch) 
             interfaces=(Interface(network=kvm_lab.network),),
             memory=MEMORY,
             settings=settings,
+            unreachable=settings | {"uri": "qemu+unix:///system?socket=/dev/null"},
             static_address="192.168.177.60",
             boots=True,
             boot_timeout=BOOT_SECONDS,

@@ -58,10 +58,10 @@ class Base(FakeProvider):
     def root(self) -> Path:
         return Path(self.endpoint)
 
-    def __init__(self, settings: Mapping[str, Any]) -> None:
-        super().__init__(settings)
-        self.ignores = settings["shutdown"] == "ignores"
+    @property
+    def ignores(self) -> bool:
         """Whether guests do not obey when they are asked to stop."""
+        return not getattr(self._vms.guests, "_obedient", True)
 
     def state_now(self, vm: str) -> State:
         self._vms.existing(vm)

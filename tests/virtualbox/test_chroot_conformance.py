@@ -39,6 +39,7 @@ def ims_target(
             provider=provider,
             template=template,
             settings=settings,
+            unreachable=settings | {"port": 1},
             static_address="10.0.2.77",
             expect_start=False,
             lab=f"VirtualBox {version} in a chroot, where no VM starts",

@@ -48,6 +48,7 @@ def ims_target(
             provider=provider,
             template=found,
             settings=settings,
+            unreachable=settings | {"port": 1},
             memory=160 << 20,
             static_address="10.0.2.77",
             boots=False,

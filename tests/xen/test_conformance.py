@@ -75,6 +75,7 @@ def ims_target(
             provider=provider,
             template=found,
             settings=settings,
+            unreachable=settings | {"port": 1},
             boots=True,
             boot_timeout=BOOT_SECONDS,
             make_foreign=make_foreign,
