@@ -23,6 +23,7 @@ __all__ = [
     "test_a_name_that_is_taken_meanwhile_is_refused",
     "test_looking_meanwhile_shows_every_vm_whole",
     "test_many_vms_are_made_at_the_same_time",
+    "test_of_two_creates_at_once_one_gets_the_name",
 ]
 
 AT_ONCE = 4
@@ -95,6 +96,24 @@ def test_a_name_that_is_taken_meanwhile_is_refused(ims_target: Target, ims_bench
         assert not ims_bench.look(winner.uuid).problem, "inspect sees a problem in the VM"
         ims_target.provider.delete(winner.uuid)
     pytest.fail(f"more than {MOST_ANNOUNCEMENTS} announcements")
+
+
+def test_of_two_creates_at_once_one_gets_the_name(ims_target: Target, ims_bench: Bench) -> None:
+    """8. create refuses a name that is taken: of two at the same time, exactly one gets it.
+
+    Mend: in `create`, take the name in one step: never look for it first and take it later.
+    """
+    first = ims_bench.order()
+    second = ims_bench.order(ims_bench.spec(name=first.name))
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = list(pool.map(lambda order: _attempt(ims_bench, order), (first, second)))
+    assert sorted(outcomes) == ["made", "vm-exists"], (
+        "of two create calls with one name, not one was `made` and the other `vm-exists`"
+    )
+    (winner,) = (order for order in (first, second) if order.made)
+    assert [vm.uuid for vm in ims_target.provider.inspect([first.name])] == [winner.uuid], (
+        "inspect by the name does not show the one VM that was made"
+    )
 
 
 def test_looking_meanwhile_shows_every_vm_whole(ims_target: Target, ims_bench: Bench) -> None:

@@ -44,6 +44,8 @@ class Deed(NamedTuple):
     """Of the VM afterwards; None if it is gone."""
 
 
+_SOONER_OR_LATER = pytest.mark.parametrize("late", [False, True], ids=["early", "late"])
+
 DEEDS = {
     "start": Deed(State.DEFINED, State.RUNNING),
     "stop": Deed(State.RUNNING, State.STOPPED),
@@ -60,8 +62,9 @@ DEEDS = {
 """Those that the third sentence names."""
 
 
+@_SOONER_OR_LATER
 def test_a_create_that_fails_says_so_and_can_be_discarded(
-    ims_target: Target, ims_bench: Bench
+    ims_target: Target, ims_bench: Bench, late: bool
 ) -> None:
     """7. If create raises, what it had made may remain: what was announced is discarded.
 
@@ -69,12 +72,15 @@ def test_a_create_that_fails_says_so_and_can_be_discarded(
     words, and clean up nothing. Do not retract an announcement of what may have been made.
     """
     before, order = everything(ims_target), ims_bench.order()
-    _fails(ims_target, "create", lambda: ims_bench.make(order))
+    _fails(ims_target, "create", late, lambda: ims_bench.make(order))
     ims_bench.roll_back(order.undo)
     assert everything(ims_target) == before, changes(ims_target, before)
 
 
-def test_a_clone_that_fails_leaves_its_source_alone(ims_target: Target, ims_bench: Bench) -> None:
+@_SOONER_OR_LATER
+def test_a_clone_that_fails_leaves_its_source_alone(
+    ims_target: Target, ims_bench: Bench, late: bool
+) -> None:
     """23. The source of a clone stays as it was, 7. also if clone raises.
 
     Mend: in `clone`, only read the source, and clean nothing up after an error: `discard` removes
@@ -86,6 +92,7 @@ def test_a_clone_that_fails_leaves_its_source_alone(ims_target: Target, ims_benc
     _fails(
         ims_target,
         "clone",
+        late,
         lambda: provider.clone(source.uuid, clone.spec, clone.delivery, clone.mark, clone.undo),
     )
     assert ims_bench.look(source.uuid, evidence=True) == seen, "the source is not as it was"
@@ -93,8 +100,9 @@ def test_a_clone_that_fails_leaves_its_source_alone(ims_target: Target, ims_benc
     assert everything(ims_target) == before, changes(ims_target, before)
 
 
+@_SOONER_OR_LATER
 def test_a_start_that_fails_leaves_a_delivery_that_the_mark_names(
-    ims_target: Target, ims_bench: Bench
+    ims_target: Target, ims_bench: Bench, late: bool
 ) -> None:
     """10. A mark that has a nonce says that this delivery is in place, 13. and it stays there.
 
@@ -104,13 +112,14 @@ def test_a_start_that_fails_leaves_a_delivery_that_the_mark_names(
     order = ims_bench.started()
     ims_target.provider.stop(order.uuid, force=True, timeout=POWER_OFF_SECONDS)
     second = ims_bench.delivery(order.spec, changed="yes")
-    _fails(ims_target, "start", lambda: ims_target.provider.start(order.uuid, second))
+    _fails(ims_target, "start", late, lambda: ims_target.provider.start(order.uuid, second))
     assert ims_bench.look(order.uuid).state is State.STOPPED, "the VM is not shown as stopped"
     _is_in_place(ims_target, ims_bench, order)
 
 
+@_SOONER_OR_LATER
 def test_an_update_that_fails_leaves_a_delivery_that_the_mark_names(
-    ims_target: Target, ims_bench: Bench
+    ims_target: Target, ims_bench: Bench, late: bool
 ) -> None:
     """20. What the VM has stays whole until the new one is; repeated it comes to the same end.
 
@@ -120,7 +129,7 @@ def test_an_update_that_fails_leaves_a_delivery_that_the_mark_names(
     provider = declared(ims_target, LiveContext)
     order = ims_bench.started(carrier=first_live(ims_target))
     second = ims_bench.delivery(order.spec, first_live(ims_target), changed="yes")
-    _fails(ims_target, "update_context", lambda: provider.update_context(order.uuid, second))
+    _fails(ims_target, "update_context", late, lambda: provider.update_context(order.uuid, second))
     assert ims_bench.look(order.uuid).state is State.RUNNING, "the VM is not shown as running"
     ims_target.provider.stop(order.uuid, force=True, timeout=POWER_OFF_SECONDS)
     _is_in_place(ims_target, ims_bench, order)
@@ -130,7 +139,10 @@ def test_an_update_that_fails_leaves_a_delivery_that_the_mark_names(
     )
 
 
-def test_a_suspend_that_fails_leaves_the_vm_running(ims_target: Target, ims_bench: Bench) -> None:
+@_SOONER_OR_LATER
+def test_a_suspend_that_fails_leaves_the_vm_running(
+    ims_target: Target, ims_bench: Bench, late: bool
+) -> None:
     """21. If suspend fails, the VM keeps running, and nothing of it is saved.
 
     Mend: in `suspend`, let the VM's CPUs run again after an error, and remove what was saved by
@@ -139,12 +151,15 @@ def test_a_suspend_that_fails_leaves_the_vm_running(ims_target: Target, ims_benc
     provider = declared(ims_target, Suspend)
     order = ims_bench.settled()
     before = everything(ims_target)
-    _fails(ims_target, "suspend", lambda: provider.suspend(order.uuid))
+    _fails(ims_target, "suspend", late, lambda: provider.suspend(order.uuid))
     assert ims_bench.look(order.uuid).state is State.RUNNING, "the VM is not shown as running"
     assert everything(ims_target) == before, changes(ims_target, before)
 
 
-def test_a_resume_that_fails_keeps_the_memory(ims_target: Target, ims_bench: Bench) -> None:
+@_SOONER_OR_LATER
+def test_a_resume_that_fails_keeps_the_memory(
+    ims_target: Target, ims_bench: Bench, late: bool
+) -> None:
     """21. If resume fails, the VM's memory stays saved.
 
     Mend: in `resume`, remove what was saved last of all, when the VM's CPUs run.
@@ -153,14 +168,17 @@ def test_a_resume_that_fails_keeps_the_memory(ims_target: Target, ims_bench: Ben
     order = ims_bench.settled()
     provider.suspend(order.uuid)
     before = everything(ims_target)
-    _fails(ims_target, "resume", lambda: provider.resume(order.uuid))
+    _fails(ims_target, "resume", late, lambda: provider.resume(order.uuid))
     assert ims_bench.look(order.uuid).state is State.SUSPENDED, "the VM is not shown as suspended"
     assert everything(ims_target) == before, changes(ims_target, before)
     provider.resume(order.uuid)
     assert ims_bench.look(order.uuid).state is State.RUNNING, "the VM is not shown as running"
 
 
-def test_a_restore_that_fails_can_be_repeated(ims_target: Target, ims_bench: Bench) -> None:
+@_SOONER_OR_LATER
+def test_a_restore_that_fails_can_be_repeated(
+    ims_target: Target, ims_bench: Bench, late: bool
+) -> None:
     """22. restore_snapshot and delete_snapshot, repeated after a failure, come to the same end.
 
     Mend: in `restore_snapshot`, only read the snapshot. In `delete_snapshot`, remove what makes it
@@ -171,17 +189,22 @@ def test_a_restore_that_fails_can_be_repeated(ims_target: Target, ims_bench: Ben
     before = everything(ims_target)
     provider.take_snapshot(order.uuid, "first", Undo(new_operation()))
     with_it = everything(ims_target)
-    _fails(ims_target, "restore_snapshot", lambda: provider.restore_snapshot(order.uuid, "first"))
+    _fails(
+        ims_target, "restore_snapshot", late, lambda: provider.restore_snapshot(order.uuid, "first")
+    )
     provider.restore_snapshot(order.uuid, "first")
     assert everything(ims_target) == with_it, changes(ims_target, with_it)
-    _fails(ims_target, "delete_snapshot", lambda: provider.delete_snapshot(order.uuid, "first"))
+    _fails(
+        ims_target, "delete_snapshot", late, lambda: provider.delete_snapshot(order.uuid, "first")
+    )
     provider.delete_snapshot(order.uuid, "first")
     assert not provider.list_snapshots(order.uuid), "list_snapshots still shows it"
     assert everything(ims_target) == before, changes(ims_target, before)
 
 
+@_SOONER_OR_LATER
 def test_a_delete_that_fails_keeps_the_mark_and_can_be_repeated(
-    ims_target: Target, ims_bench: Bench
+    ims_target: Target, ims_bench: Bench, late: bool
 ) -> None:
     """12. delete removes the mark last, and succeeds when the VM is half gone.
 
@@ -189,7 +212,7 @@ def test_a_delete_that_fails_keeps_the_mark_and_can_be_repeated(
     and treat parts that are missing as removed.
     """
     before, order = everything(ims_target), ims_bench.created()
-    _fails(ims_target, "delete", lambda: ims_target.provider.delete(order.uuid))
+    _fails(ims_target, "delete", late, lambda: ims_target.provider.delete(order.uuid))
     if ims_bench.is_there(order.uuid) or everything(ims_target) != before:
         assert ims_bench.mark(order.uuid) == order.mark, "what is left has not the VM's mark"
     ims_target.provider.delete(order.uuid)
@@ -269,8 +292,8 @@ def _is_in_place(target: Target, bench: Bench, order: Order) -> None:
         )
 
 
-def _fails(target: Target, method: str, call: Callable[[], object]) -> None:
+def _fails(target: Target, method: str, late: bool, call: Callable[[], object]) -> None:
     if target.fails is None:
         left_out("fails")
-    with target.fails(method), pytest.raises(ImsError):
+    with target.fails(method, late), pytest.raises(ImsError):
         call()

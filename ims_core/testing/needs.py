@@ -37,6 +37,7 @@ _WHY = {
     "make_foreign": "the target makes no foreign VMs",
     "requests": "nobody counts the requests",
     "settings": "the target cannot be opened once more",
+    "suspends_at_once": "a guest has to be up before it can be suspended",
     "unreachable": "the target has no settings of a hypervisor that is not there",
     "static_address": "the target names no free one",
 }

@@ -214,3 +214,11 @@ def test_a_start_with_a_new_delivery_is_recorded(ims_target: Target, ims_bench: 
     assert everything(ims_target) == before, (
         f"a start makes nothing that stays: {changes(ims_target, before)}"
     )
+    ims_target.provider.stop(order.uuid, force=True, timeout=POWER_OFF_SECONDS)
+    equal = ims_bench.delivery(order.spec, changed="yes")
+    ims_target.provider.start(order.uuid, equal)
+    assert ims_bench.mark(order.uuid).nonce == equal.nonce, (
+        "the mark does not have the nonce of a delivery that says the same as the one before"
+    )
+    if ims_target.boots:
+        ims_bench.answered(order, equal.nonce)

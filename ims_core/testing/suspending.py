@@ -11,7 +11,7 @@ from ims_core.errors import ConflictError, NotFoundError
 from ims_core.models import Mark, State
 from ims_core.spi import Suspend
 from ims_core.testing.bench import changes, everything
-from ims_core.testing.needs import declared
+from ims_core.testing.needs import declared, left_out, needs_start
 
 if TYPE_CHECKING:
     from ims_core.testing.bench import Bench, Order
@@ -25,6 +25,7 @@ __all__ = [
     "test_a_suspended_vm_is_seen_as_such_and_keeps_its_mark",
     "test_a_vm_that_is_not_there_is_neither_suspended_nor_resumed",
     "test_a_vm_that_is_off_is_neither_suspended_nor_resumed",
+    "test_saved_memory_of_a_vm_that_was_adopted_is_not_deleted",
     "test_the_mark_of_a_suspended_vm_can_be_replaced",
     "test_what_is_so_already_is_left_so",
 ]
@@ -201,6 +202,33 @@ def test_a_suspended_vm_is_deleted_with_its_memory(ims_target: Target, ims_bench
     ims_target.provider.delete(order.uuid)
     assert not ims_bench.is_there(order.uuid), "inspect still shows the VM"
     assert everything(ims_target) == before, changes(ims_target, before)
+
+
+def test_saved_memory_of_a_vm_that_was_adopted_is_not_deleted(
+    ims_target: Target, ims_bench: Bench
+) -> None:
+    """12. If the memory of a VM that was adopted is saved, delete refuses.
+
+    Mend: in `delete`, look at the mark: if it has no operation, and memory of the VM is saved,
+    raise `ConflictError` (`vm-suspended`) before anything is removed.
+    """
+    provider = declared(ims_target, Suspend)
+    needs_start(ims_target)
+    if not ims_target.suspends_at_once:
+        left_out("suspends_at_once")
+    vm = ims_bench.look(ims_bench.foreign())
+    mark = Mark(ims_target.store_id, "", vm.uuid, complete=True)
+    ims_target.provider.write_mark(vm.uuid, mark)
+    if vm.state is not State.RUNNING:
+        ims_target.provider.start(vm.uuid, None)
+    provider.suspend(vm.uuid)
+    with pytest.raises(ConflictError) as caught:
+        ims_target.provider.delete(vm.uuid)
+    assert caught.value.code == "vm-suspended", f"the error's code is {caught.value.code!r}"
+    seen = ims_bench.look(vm.uuid)
+    assert (seen.state, seen.mark) == (State.SUSPENDED, mark), "the VM is not as it was"
+    ims_target.provider.stop(vm.uuid, force=True, timeout=POWER_OFF_SECONDS)
+    ims_target.provider.delete(vm.uuid)
 
 
 def _suspended(target: Target, bench: Bench) -> Order:

@@ -48,8 +48,8 @@ class Target:
         freeze: Makes the hypervisor stop answering for as long as the context lasts.
         deafen: Makes guests ignore that they are asked to stop, for as long as the context lasts.
         by_others: Brings a running VM into that state by other means than the provider.
-        fails: Makes the hypervisor fail at what that method asks it for, as late in it as possible,
-            for as long as the context lasts.
+        fails: Makes the hypervisor fail at what that method asks it for, for as long as the context
+            lasts: at the first thing, or as late as possible if the second argument is true.
         busy: Makes it busy once, the next time that method is called in the context.
         patience: Seconds within which a call then has to end: the provider's own bound.
         leftovers: Lists everything in the hypervisor, by other means than the provider: volumes,
@@ -77,7 +77,7 @@ class Target:
     freeze: Callable[[], AbstractContextManager[object]] | None = None
     deafen: Callable[[], AbstractContextManager[object]] | None = None
     by_others: Mapping[State, Callable[[str], object]] = field(default_factory=dict)
-    fails: Callable[[str], AbstractContextManager[object]] | None = None
+    fails: Callable[[str, bool], AbstractContextManager[object]] | None = None
     busy: Callable[[str], AbstractContextManager[object]] | None = None
     patience: float = 60.0
     leftovers: Callable[[], AbstractSet[str]] | None = None

@@ -12,7 +12,7 @@ from ims_core.models import State
 from ims_fake.pace import Pace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from ims_fake import FakeProvider
@@ -27,12 +27,9 @@ WORDS = {
 }
 """States that somebody else brings a VM into, as its description has them."""
 
-_STEPS = {
-    "create": "create.domain",
-    "clone": "create.domain",
-    "take_snapshot": "snapshot",
-}
-"""The last step of a method, where that has not its name."""
+_FIRST = {"create": "create.volume", "clone": "clone.volume", "start": "start.seed"}
+_LAST = {"create": "create.domain", "clone": "create.domain"}
+"""Steps of methods of which they have not the names."""
 
 
 def put_state(pool: Path, word: str, uuid: str) -> None:
@@ -49,19 +46,19 @@ def deafened(provider: FakeProvider) -> Iterator[None]:
 
 
 @contextmanager
-def failing(method: str) -> Iterator[None]:
-    """The last step of that method fails."""
+def failing(method: str, late: bool) -> Iterator[None]:
+    """The first step of that method fails, or the last."""
 
     def fail() -> None:
         raise HypervisorError("this is a test", code="fault-injected")
 
-    with _before(_step(method), fail):
+    with _before(_step(method, _LAST if late else _FIRST), fail):
         yield
 
 
 @contextmanager
 def busy_once(method: str) -> Iterator[None]:
-    """The same step is busy the first time."""
+    """Its first step is busy the first time."""
     met: list[str] = []
 
     def refuse() -> None:
@@ -69,12 +66,12 @@ def busy_once(method: str) -> Iterator[None]:
             met.append(method)
             raise BusyError("this is a test")
 
-    with _before(_step(method), refuse):
+    with _before(_step(method, _FIRST), refuse):
         yield
 
 
-def _step(method: str) -> str:
-    return _STEPS.get(method, method.replace("_", "-"))
+def _step(method: str, others: Mapping[str, str]) -> str:
+    return others.get(method, method.replace("_", "-"))
 
 
 @contextmanager
