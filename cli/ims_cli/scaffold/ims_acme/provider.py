@@ -26,7 +26,7 @@ from ims_core.models import (
     Resource,
     VMSpec,
 )
-from ims_core.spi import NOTHING_KNOWN, Discarded, Provider, UndoLog
+from ims_core.spi import NOTHING_KNOWN, Discarded, Provider, UndoLog, require_carrier
 
 from .hypervisor import Hypervisor, Machine, connect
 from .machines import described, promised, refuse_suspended, seen, taken
@@ -132,6 +132,7 @@ class AcmeProvider(Templates, Provider):
         # YOURS: announce each thing before it is made, under a name with the operation's id (6).
         # Clean up nothing when it fails: what was announced is discarded (7). The name must be
         # taken by one request that refuses a namesake, however late it came (8).
+        require_carrier(self, delivery)
         machine = described(spec, mark)
         undo.announce("volume", machine.disk)
         ask(self._client.clone_image, machine.image, machine.disk, spec.disk)
