@@ -13,7 +13,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 help:
 	@echo 'make demo       a real VM that reads its context, with its receipt'
 	@echo 'make test       what CI runs, labs included'
-	@echo 'make test-full  every fault at every step'
+	@echo 'make test-full  every fault at every step, and guests on VirtualBox'
 	@echo 'make lint       ruff, mypy and the layers'
 	@echo 'make bench      against kcli and virsh, on the same libvirt'
 	@echo 'make docs       what is generated in docs/'

@@ -1,7 +1,8 @@
 """Metrics out of one ``getAllDomainStats`` call.
 
-libvirt asks each QEMU's monitor for some of them, so one QEMU that hangs makes the call hang. Then
-the VMs are asked one by one, and those that do not answer are reported without numbers.
+libvirt asks each QEMU's monitor for some of them, so one QEMU that hangs makes the call hang, and
+keeps that VM's job taken. The next call passes over what needs a job that is taken: it tells of
+that VM only what the host knows, and of the others all.
 
 Source of the field names: libvirt's virConnectGetAllDomainStats documentation.
 """
@@ -9,6 +10,8 @@ Source of the field names: libvirt's virConnectGetAllDomainStats documentation.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import libvirt
@@ -18,12 +21,14 @@ from ims_core.models import Metrics
 from ims_kvm.bounded import within
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 __all__ = ["metrics_from", "read"]
 
 ALL_SECONDS = 5.0
-ONE_SECONDS = 2.0
+_MOST_CALLS = 4
+"""Each leaves one more QEMU that hangs behind it. libvirtd serves five at a time to one client
+(`max_client_requests`), and the list of the VMs must still be had."""
 
 GROUPS = (
     libvirt.VIR_DOMAIN_STATS_STATE
@@ -39,25 +44,21 @@ _NANO = 1e-9
 
 def read(connection: libvirt.virConnect) -> list[Metrics]:
     """The metrics of every running domain."""
-    active = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE
     timestamp = time.time()
-    try:
-        records = within(ALL_SECONDS, lambda: connection.getAllDomainStats(GROUPS, active))
-    except UnavailableError:
-        domains = connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
-        records = [(domain, _of_one(connection, domain)) for domain in domains]
     return [
         metrics_from(domain.name(), domain.UUIDString(), stats, timestamp)
-        for domain, stats in records
+        for domain, stats in _records(connection)
     ]
 
 
-def _of_one(connection: libvirt.virConnect, domain: libvirt.virDomain) -> Mapping[str, Any]:
-    try:
-        ((_, stats),) = within(ONE_SECONDS, lambda: connection.domainListGetStats([domain], GROUPS))
-    except (UnavailableError, ValueError, libvirt.libvirtError):
-        return {}  # it hangs, or has just stopped
-    return dict(stats)
+def _records(connection: libvirt.virConnect) -> Iterable[tuple[libvirt.virDomain, dict[str, Any]]]:
+    flags = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE
+    for _ in range(_MOST_CALLS):
+        with suppress(UnavailableError):
+            return within(ALL_SECONDS, partial(connection.getAllDomainStats, GROUPS, flags))
+        flags |= libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
+    domains = connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
+    return [(domain, {}) for domain in domains]
 
 
 def metrics_from(name: str, uuid: str, stats: Mapping[str, Any], timestamp: float) -> Metrics:

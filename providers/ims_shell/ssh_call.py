@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from paramiko import ChannelException, SSHException
@@ -95,8 +94,7 @@ class Call:
                 channel.get_pty(_TERMINAL)
                 channel.exec_command(command)
             except _GONE as error:
-                with suppress(*_GONE):
-                    end_session(channel)
+                end_session(channel)
                 if self._connection.alive:
                     raise UnavailableError(
                         f"{self._endpoint} gives no terminal",
@@ -178,8 +176,7 @@ class Call:
         self._bell.set()
         if reader.ident is not None:
             reader.join()
-        with suppress(*_GONE):
-            end_session(channel)
+        end_session(channel)
 
     def _lost(self) -> UnavailableError:
         if self._clock.over:

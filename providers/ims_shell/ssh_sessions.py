@@ -9,9 +9,10 @@ on it. So here the answer waits until the user of a session is done with it.
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
-from paramiko import Transport
+from paramiko import SSHException, Transport
 
 if TYPE_CHECKING:
     import socket
@@ -31,7 +32,7 @@ class SessionTransport(Transport):
         """Talk over a line."""
         self._order = threading.Lock()
         self._answers: dict[bytes, Message | None] = {}
-        """By the start of its CLOSE: of each session that is in use the answer that waits."""
+        """Of each session that is in use, by the bytes of its CLOSE, the answer that waits."""
         super().__init__(line)
 
     def session(self, timeout: float) -> Channel:
@@ -50,24 +51,22 @@ class SessionTransport(Transport):
 
     def _send_user_message(self, data: Message) -> None:
         if threading.current_thread() is self:  # it only answers
-            start = data.asbytes()
+            answer = data.asbytes()
             with self._order:
-                if start in self._answers:
-                    self._answers[start] = data
+                if answer in self._answers:
+                    self._answers[answer] = data
                     return
         super()._send_user_message(data)  # type: ignore[misc]
 
 
 def end_session(channel: Channel) -> None:
-    """Close a session on which no thread will send any more. Idempotent.
-
-    Raises:
-        SSHException, EOFError, OSError: The connection is lost.
-    """
-    try:
-        channel.close()
-    finally:
-        cast("SessionTransport", channel.get_transport()).answer(channel)
+    """Close a session on which no thread will send any more. Idempotent; a lost one is closed."""
+    transport = cast("SessionTransport", channel.get_transport())
+    with suppress(SSHException, EOFError, OSError):
+        try:
+            channel.close()
+        finally:
+            transport.answer(channel)
 
 
 def _close_of(channel: Channel) -> bytes:

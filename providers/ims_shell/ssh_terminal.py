@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
-
-from paramiko import SSHException
 
 from ims_core.console import INPUT_SECONDS, takes_no_input
 from ims_shell.ssh_sessions import end_session
@@ -66,6 +63,5 @@ class SshTerminal:
         """End it: sshd takes its terminal away. Idempotent."""
         closed, self._closed = self._closed, None
         if closed is not None:
-            with suppress(SSHException, EOFError, OSError):
-                end_session(self._channel)
+            end_session(self._channel)
             closed()

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ims_core.models import Metrics
+from ims_virtualbox.host import patiently
 from ims_virtualbox.surveying import survey
 from ims_virtualbox.vboxmanage.listing import sampled
 
@@ -38,14 +39,12 @@ _PROCESS = re.compile(
 def read(host: VirtualBoxHost) -> Sequence[Metrics]:
     """Of every machine that runs."""
     running = [each for each in survey(host).machines if each.state in _RUNNING and each.document]
-    told = host.ask("metrics", _ALL, subject="metrics")
-    samples = sampled(told["samples"].decode(errors="replace"))
+    samples, processes = _told(host)
     if running and not any(_ALWAYS in samples.get(each.name, {}) for each in running):
         # It forgets what to sample whenever none of its programs run.
         host.call("sample", _SET_UP, _ALWAYS, subject="metrics")
-        told = host.ask("metrics", _ALL, subject="metrics")
-        samples = sampled(told["samples"].decode(errors="replace"))
-    times = processor_times(told["processes"].decode(errors="replace"))
+        samples, processes = _told(host)
+    times = processor_times(processes)
     # A name of several lines ends in one that may be another's.
     names = [line for each in running for line in each.name.splitlines()]
     now = time.time()
@@ -58,6 +57,13 @@ def read(host: VirtualBoxHost) -> Sequence[Metrics]:
         )
         for each in running
     ]
+
+
+def _told(host: VirtualBoxHost) -> tuple[dict[str, dict[str, int]], str]:
+    """The newest samples, and what ``ps`` prints of the machines' processes."""
+    told = patiently(lambda: host.ask("metrics", _ALL, subject="metrics"))
+    samples, processes = (told[each].decode(errors="replace") for each in ("samples", "processes"))
+    return sampled(samples), processes
 
 
 def processor_times(text: str) -> dict[str, float]:

@@ -37,6 +37,11 @@ KINDS: dict[str, tuple[type[ImsError], str, str]] = {
         *(BusyError, ""),
         "Medium '/x.vdi' is currently locked for reading\n",
     ),
+    "just removed": (
+        *(BusyError, ""),
+        "The object is not ready\n"
+        + DETAILS.format("E_ACCESSDENIED", "MediumWrap", "Medium").replace("80bb0007", "80070005"),
+    ),
     "not registered": (
         *(NotFoundError, "vm-not-found"),
         f"Could not find a registered machine with UUID {{{A}}}\n"

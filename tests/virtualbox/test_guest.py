@@ -10,27 +10,24 @@ import pytest
 if TYPE_CHECKING:
     from tests.virtualbox.conftest import Lab
 
-pytestmark = pytest.mark.lab_virtualbox
+# A guest in a VirtualBox that is itself emulated takes three to thirteen minutes to boot.
+pytestmark = [pytest.mark.lab_virtualbox, pytest.mark.full]
 
-# A guest in a VirtualBox that is itself emulated takes more than a minute to boot.
 NEW = ("--memory", "160M", "--wait", "ready", "--timeout", "1200", "--quiet")
 
 
-def test_the_life_of_a_guest_that_reads_a_cd(lab: Lab) -> None:
+def test_a_guest_reads_its_cd_and_is_told_again(lab: Lab) -> None:
     made = lab.json("create-vm", "web01", "--provider", "virtualbox", *NEW, "--set", "color=red")
     assert made["state"] == "running"
     assert made["receipt"]["ready"]
     assert "10.0.2.15/24" in {each["address"] for each in made["addresses"]}
-    assert "ims-guest: ready" in lab.cli("console-vm", "web01", "--log").stdout
+    lab.until("it prints so", lambda: "ims-guest: ready" in printed(lab))
     # It answers by its second serial port, and by VBoxControl as well.
     assert "/IMS/Receipt/nonce" in lab.vbox("guestproperty enumerate web01")
     leads_to_its_ssh_server(lab, made)
     its_secrets_are_nowhere(lab)
     told_again(lab)
     metrics_move(lab)
-    suspended_and_resumed(lab)
-    paused_and_resumed(lab)
-    put_back(lab)
     stopped = lab.json("stop-vm", "web01", "--timeout", "600")
     assert stopped["state"] == "stopped"
     assert 'VMState="poweroff"' in lab.vbox("showvminfo web01 --machinereadable")
@@ -38,7 +35,15 @@ def test_the_life_of_a_guest_that_reads_a_cd(lab: Lab) -> None:
     assert '"web01"' not in lab.vbox("list vms")
 
 
-@pytest.mark.full  # emulated, it takes as long as all of the other
+def test_a_guest_goes_on_where_it_was(lab: Lab) -> None:
+    lab.json("create-vm", "web01", *NEW, "--set", "color=red")
+    suspended_and_resumed(lab)
+    paused_and_resumed(lab)
+    put_back(lab)
+    lab.json("stop-vm", "web01", "--force")
+    lab.json("delete-vm", "web01")
+
+
 def test_a_guest_that_reads_guest_properties_and_answers_by_one(lab: Lab) -> None:
     by = ("--context-carrier", "guest-properties")
     made = lab.json("create-vm", "props", *NEW, *by, "--set", "color=green")
@@ -56,6 +61,10 @@ def test_a_guest_that_reads_guest_properties_and_answers_by_one(lab: Lab) -> Non
     kept = lab.json("show-vm", "props")
     assert kept["receipt"]["ready"], "what it answered last outlives its power"
     lab.json("delete-vm", "props")
+
+
+def printed(lab: Lab) -> str:
+    return lab.cli("console-vm", "web01", "--log").stdout
 
 
 def leads_to_its_ssh_server(lab: Lab, made: dict[str, Any]) -> None:

@@ -55,6 +55,10 @@ _KINDS = (
         r"|VBOX_E_INVALID_OBJECT_STATE|VERR_PDM_MEDIA_LOCKED|is currently locked",
         BusyError,
     ),
+    _kind(  # a list, of an object that another call has just removed
+        r"The object is not ready",
+        BusyError,
+    ),
     _kind(
         r"Could not find a registered machine",
         NotFoundError,
