@@ -486,7 +486,7 @@ def test_a_snapshot_is_announced_and_discarded_by_its_own_operation_only(
 
 
 def _no_layer_is_left(target: Target, before: set[str]) -> None:
-    """Two layers are merged into either of them, so that a disk may have another name than before."""
+    """Two layers are merged into either of them: a disk may have another name than before."""
     assert len(everything(target)) == len(before), changes(target, before)
 
 
