@@ -28,6 +28,7 @@ _WHY = {
     "boots": "guests do not answer here",
     "busy": "the target cannot make the hypervisor busy",
     "by_others": "the target changes no VM by other means",
+    "copy_vm": "the target copies no VMs by other means",
     "deafen": "the target cannot make guests ignore a request",
     "fails": "the target cannot make the hypervisor fail",
     "break_vm": "the target breaks no VMs",

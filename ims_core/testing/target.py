@@ -43,6 +43,8 @@ class Target:
             removes it again if it is still there.
         break_vm: Damages the VM of that UUID so that it would not start, and returns what removes
             the traces of that which ``delete`` cannot know.
+        copy_vm: Copies the VM of that UUID, which is off, by other means than the provider, with
+            all that the hypervisor keeps for it; returns what removes the copy.
         lab: What stands behind the provider, for the report: "libvirt 11.3, QEMU without KVM".
         requests: Counts what was asked of the hypervisor so far; only differences are looked at.
         freeze: Makes the hypervisor stop answering for as long as the context lasts.
@@ -72,6 +74,7 @@ class Target:
     suspends_at_once: bool = True
     make_foreign: Callable[[str], Callable[[], object]] | None = None
     break_vm: Callable[[str], Callable[[], object]] | None = None
+    copy_vm: Callable[[str], Callable[[], object]] | None = None
     lab: str = ""
     requests: Callable[[], int] | None = None
     freeze: Callable[[], AbstractContextManager[object]] | None = None

@@ -9,6 +9,7 @@ from ims_core.console import last_lines
 from ims_core.errors import (
     BusyError,
     ConflictError,
+    HypervisorError,
     InvalidError,
     NotFoundError,
     UnsupportedError,
@@ -191,7 +192,11 @@ class OvmProvider(Provider):
             _refuse(found.there, (Status.SUSPENDED,), "vm-suspended")
         self._maker.keep_receipt(found.record)
         verb, seconds = ("power_off", START_SECONDS) if force else ("shut_down", timeout)
-        self._change(verb, found, Status.POWEREDOFF, seconds)
+        try:
+            self._change(verb, found, Status.POWEREDOFF, seconds)
+        except HypervisorError:  # it may be off meanwhile, and a Manager refuses that
+            if self._find(vm).there.status is not Status.POWEREDOFF:
+                raise
 
     def suspend(self, vm: str) -> None:
         """Have the Manager save its memory."""

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from ims_core.testing import Target
 from ims_fake import FakeProvider
-from tests.fake.trouble import WORDS, busy_once, deafened, failing, put_state
+from tests.fake.trouble import WORDS, busy_once, copied, deafened, failing, put_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -95,6 +95,7 @@ def target_of(
             boot_timeout=30.0,
             make_foreign=make_foreign,
             break_vm=break_vm,
+            copy_vm=partial(copied, pool),
             lab=f"a directory, with {settings['guests']} guests",
             requests=lambda: provider._directory.requests,
             freeze=freeze,

@@ -6,6 +6,7 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from unittest.mock import patch
+from uuid import uuid4
 
 from ims_core.errors import BusyError, HypervisorError
 from ims_core.models import State
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from ims_fake import FakeProvider
 
-__all__ = ["WORDS", "busy_once", "deafened", "failing", "put_state"]
+__all__ = ["WORDS", "busy_once", "copied", "deafened", "failing", "put_state"]
 
 WORDS = {
     State.STOPPED: "off",
@@ -36,6 +37,14 @@ def put_state(pool: Path, word: str, uuid: str) -> None:
     """Change a VM's state as somebody else would."""
     path = pool / "domains" / f"{uuid}.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"state": word}))
+
+
+def copied(pool: Path, uuid: str) -> Callable[[], object]:
+    """Copy a VM's description to another VM, as somebody else would; returns what removes it."""
+    description = json.loads((pool / "domains" / f"{uuid}.json").read_text())
+    path = pool / "domains" / f"{uuid4()}.json"
+    path.write_text(json.dumps(description | {"name": f"copy-of-{description['name']}"}))
+    return path.unlink
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import os
 import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
 
@@ -50,6 +51,13 @@ def ims_target(kvm_lab: KvmLab, template: str, monkeypatch: pytest.MonkeyPatch) 
         kvm_lab.pool_path.joinpath(disk).unlink()
         return lambda: None
 
+    def copy_vm(uuid: str) -> Callable[[], object]:
+        copy = str(uuid4())
+        xml = virsh("dumpxml", uuid).replace("<name>", "<name>copy-of-")
+        xml = xml.replace(f"<uuid>{uuid}<", f"<uuid>{copy}<").replace("='52:54:", "='52:56:")
+        virsh("define", "/dev/stdin", xml=xml)
+        return lambda: virsh("undefine", copy)
+
     @contextmanager
     def freeze() -> Iterator[None]:
         pids = [each.pid for each in daemons.started() if each.program == "libvirtd"]
@@ -75,6 +83,7 @@ def ims_target(kvm_lab: KvmLab, template: str, monkeypatch: pytest.MonkeyPatch) 
             boot_timeout=BOOT_SECONDS,
             make_foreign=make_foreign,
             break_vm=break_vm,
+            copy_vm=copy_vm,
             by_others={
                 State.STOPPED: lambda uuid: virsh("destroy", uuid),
                 State.PAUSED: lambda uuid: virsh("suspend", uuid),

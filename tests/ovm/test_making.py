@@ -9,7 +9,7 @@ import pytest
 
 from ims_bootparams.layouts.bootparams import CONF_FILE
 from ims_core.errors import HypervisorError, InvalidError, UnsupportedError
-from ims_core.models import Interface
+from ims_core.models import Interface, State
 from ims_core.undo import Undo
 from ims_dom0.vmcfg import parse
 from tests.labs.ovm.server import serving
@@ -173,3 +173,19 @@ def test_everything_is_well_in_a_pretended_dom0(ovm: PretendedOvm) -> None:
     findings = list(ovm.provider().check())
     assert [each.subject for each in findings if not each.ok] == []
     assert any("server pool" in each.subject for each in findings)
+
+
+def test_a_vm_that_goes_off_before_the_manager_is_asked_is_stopped(
+    ovm: PretendedOvm, template: Template
+) -> None:
+    provider, spec = ovm.provider(), spec_of(template)
+    created(provider, spec)
+    provider.start(spec.uuid, None)
+
+    def first() -> None:
+        ovm.manager.hooks.at("before", "shutdown", None)
+        ovm.provider().stop(spec.uuid, force=True, timeout=20)
+
+    ovm.manager.hooks.at("before", "shutdown", first)
+    provider.stop(spec.uuid, force=False, timeout=20)
+    assert [vm.state for vm in provider.inspect()] == [State.STOPPED]

@@ -57,6 +57,12 @@ def made_by_hand(host: Machine, name: str) -> Callable[[], object]:
     return lambda: host.run(f"VBoxManage -q unregistervm {name} --delete 2>/dev/null || :")
 
 
+def copied_by_hand(host: Machine, uuid: str) -> Callable[[], object]:
+    """Copy a machine without IMS; returns what removes the copy."""
+    host.run(f"VBoxManage -q clonevm {uuid} --name a-copy --register")
+    return lambda: host.run("VBoxManage -q unregistervm a-copy --delete")
+
+
 def broken_by_hand(host: Machine, uuid: str) -> Callable[[], object]:
     """Take a VM's disk away; nothing is left of that."""
     host.run(f"cd {DIRECTORY}/vms && rm $(grep -l {uuid} */*/*.vbox | cut -d / -f 1)/root.vdi")

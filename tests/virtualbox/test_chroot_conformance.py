@@ -14,7 +14,13 @@ from ims_core.testing.suite import *  # noqa: F403 - the suite's one import line
 from ims_shell.ssh import SshShell
 from ims_virtualbox import VirtualBoxProvider
 from tests.counting import counted
-from tests.virtualbox.conftest import broken_by_hand, leftovers, made_by_hand, settings_of
+from tests.virtualbox.conftest import (
+    broken_by_hand,
+    copied_by_hand,
+    leftovers,
+    made_by_hand,
+    settings_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,5 +52,6 @@ def ims_target(
             requests=lambda: len(requests),
             make_foreign=lambda name: made_by_hand(virtualbox_chroot, name),
             break_vm=lambda uuid: broken_by_hand(virtualbox_chroot, uuid),
+            copy_vm=lambda uuid: copied_by_hand(virtualbox_chroot, uuid),
             leftovers=lambda: leftovers(virtualbox_chroot),
         )

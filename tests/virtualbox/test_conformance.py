@@ -15,6 +15,7 @@ from ims_virtualbox import VirtualBoxProvider
 from tests.counting import counted
 from tests.virtualbox.conftest import (
     broken_by_hand,
+    copied_by_hand,
     leftovers,
     made_by_hand,
     settings_of,
@@ -62,6 +63,7 @@ def ims_target(
                 State.PAUSED: partial(by_hand, "pause"),
             },
             break_vm=lambda uuid: broken_by_hand(virtualbox_lab, uuid),
+            copy_vm=lambda uuid: copied_by_hand(virtualbox_lab, uuid),
             leftovers=lambda: lasting(leftovers(virtualbox_lab)),
         )
 

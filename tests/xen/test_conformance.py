@@ -63,6 +63,11 @@ def ims_target(
         xen_lab.run(f"rm $(dirname $(grep -l {uuid} {DIRECTORY}/vms/*/mark.json))/root.raw")
         return lambda: None
 
+    def copy_vm(uuid: str) -> Callable[[], object]:
+        folder = f"$(dirname $(grep -l {uuid} {DIRECTORY}/vms/*/mark.json))"
+        xen_lab.run(f"cp -a {folder} {DIRECTORY}/vms/a-copy")
+        return lambda: xen_lab.run(f"rm -r {DIRECTORY}/vms/a-copy")
+
     def by_hand(verb: str, uuid: str) -> str:
         number = f"$(xl vm-list | awk '$1 == \"{uuid}\" {{ print $2 }}')"
         return xen_lab.run(f"xl {verb} {number}")
@@ -80,6 +85,7 @@ def ims_target(
             boot_timeout=BOOT_SECONDS,
             make_foreign=make_foreign,
             break_vm=break_vm,
+            copy_vm=copy_vm,
             by_others={
                 State.STOPPED: partial(by_hand, "destroy"),
                 State.PAUSED: partial(by_hand, "pause"),

@@ -8,6 +8,7 @@ its prefix length: a dom0 need not have an address in the network that its bridg
 from __future__ import annotations
 
 import hashlib
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -43,6 +44,12 @@ def ims_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Targ
         xen.vm(vm.name).joinpath("root.raw").unlink()
         return lambda: None
 
+    def copy_vm(uuid: str) -> Callable[[], object]:
+        (vm,) = xen.provider.inspect([uuid])
+        copy = xen.vm("a-copy")
+        shutil.copytree(xen.vm(vm.name), copy)
+        return lambda: shutil.rmtree(copy)
+
     def leftovers() -> set[str]:
         own = {path.name for path in xen.pool.glob("vms/*")}
         return xen.files() | {each["name"] for each in xen.domains() if each["name"] not in own}
@@ -56,6 +63,7 @@ def ims_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Targ
             settings=xen.settings,
             make_foreign=make_foreign,
             break_vm=break_vm,
+            copy_vm=copy_vm,
             lab="a pretended dom0: the real scripts, no Xen and no guests",
             requests=lambda: len(requests),
             leftovers=leftovers,
