@@ -17,7 +17,7 @@ __all__ = ["ByCommand"]
 class ByCommand:
     """What a lab's own class builds on."""
 
-    SECONDS: ClassVar[float] = 900.0
+    SECONDS: ClassVar[float] = 1800.0
     """How long a command may take; above every ``--timeout`` that a test gives."""
 
     def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -36,7 +36,7 @@ class ByCommand:
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
-    def until(self, what: str, happened: Callable[[], object], seconds: float = 120.0) -> None:
+    def until(self, what: str, happened: Callable[[], object], seconds: float = 300.0) -> None:
         """Watch until something has happened."""
         end = time.monotonic() + seconds
         while not happened():

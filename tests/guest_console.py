@@ -45,7 +45,7 @@ class Attached:
         self.until("IMS-HERE", asking="\necho IMS-''HERE\n")
 
     def until(self, marker: str, *, asking: str = "") -> str:
-        deadline, part = time.monotonic() + 60, b""
+        deadline, part = time.monotonic() + 180, b""
         while time.monotonic() < deadline:
             if marker.encode() in self._seen:
                 return self._seen.decode(errors="replace").replace("\r", "")

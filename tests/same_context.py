@@ -5,7 +5,7 @@ from __future__ import annotations
 __all__ = ["ASKED", "COMMAND", "SEEN"]
 
 COMMAND = (
-    *("create-vm", "same01", "--memory", "128M", "--wait", "ready", "--timeout", "500"),
+    *("create-vm", "same01", "--memory", "128M", "--wait", "ready", "--timeout", "1200"),
     *("--ip", "192.168.177.77/24", "--set", "color=red", "--set", 'it\'s="é" & $HOME'),
 )
 """Without the provider. The address is one of the KVM lab's network, which checks that."""

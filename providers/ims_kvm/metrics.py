@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["metrics_from", "read"]
 
-ALL_SECONDS = 5.0
+_ALL_SECONDS = 5.0
 _MOST_CALLS = 4
 """Each leaves one more QEMU that hangs behind it. libvirtd serves five at a time to one client
 (`max_client_requests`), and the list of the VMs must still be had."""
@@ -55,7 +55,7 @@ def _records(connection: libvirt.virConnect) -> Iterable[tuple[libvirt.virDomain
     flags = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE
     for _ in range(_MOST_CALLS):
         with suppress(UnavailableError):
-            return within(ALL_SECONDS, partial(connection.getAllDomainStats, GROUPS, flags))
+            return within(_ALL_SECONDS, partial(connection.getAllDomainStats, GROUPS, flags))
         flags |= libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
     domains = connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
     return [(domain, {}) for domain in domains]

@@ -1,13 +1,15 @@
 """One SSH connection: reached, verified, logged in, and watched.
 
 paramiko reads in a thread of its own. A second one here asks the server for a sign of life every
-``KEEPALIVE`` seconds; one that gives none for ``PATIENCE`` seconds is as good as gone, and the
-connection is closed under whoever waits for it.
+``KEEPALIVE`` seconds; one that then says nothing for ``PATIENCE`` seconds is as good as gone, and
+the connection is closed under whoever waits for it. Whatever it says is a sign of life, as in
+OpenSSH's ``ServerAliveInterval``: on a slow line the question waits behind the data of an upload.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -24,12 +26,10 @@ if TYPE_CHECKING:
     from ims_shell.ssh_config import Host
     from ims_shell.ssh_sessions import SessionTransport
 
-__all__ = ["DEAD_AFTER", "Connection", "connect"]
+__all__ = ["Connection", "connect"]
 
 KEEPALIVE = 5.0
-PATIENCE = 10.0
-DEAD_AFTER = KEEPALIVE + PATIENCE
-"""Seconds after which a server that is silent is known to be gone."""
+PATIENCE = 20.0
 
 _HOPS = 8
 _END = 5.0
@@ -80,14 +80,25 @@ class Connection:
 
     def _ask(self) -> None:
         while not self._ended.wait(KEEPALIVE) and self.transport.is_active():
-            alarm = threading.Timer(PATIENCE, self.cut)
-            alarm.daemon = True
+            answered = threading.Event()
+            alarm = threading.Thread(
+                target=self._cut_if_silent, args=(answered,), name="ims-ssh-alarm", daemon=True
+            )
             alarm.start()
             with suppress(SSHException, EOFError, OSError):
                 # Any answer will do; OpenSSH's is a refusal.
                 self.transport.global_request("keepalive@openssh.com", wait=True)
-            alarm.cancel()
+            answered.set()
             alarm.join(_END)
+
+    def _cut_if_silent(self, answered: threading.Event) -> None:
+        asked_at = time.monotonic()
+        while not answered.is_set():
+            left = max(asked_at, self.transport.heard_at) + PATIENCE - time.monotonic()
+            if left <= 0:
+                self.cut()
+                return
+            answered.wait(left)
 
 
 def connect(

@@ -1,4 +1,6 @@
-"""paramiko's transport, and sessions of which CLOSE is the last word.
+"""paramiko's transport, which knows when it last heard something, and sessions that end in order.
+
+Of a session, CLOSE is the last word.
 
 paramiko answers a server's CLOSE in the thread that reads, while another thread may be about to
 send data or EOF on that channel, which then come after the answer (paramiko#1115, #1705). RFC 4254,
@@ -9,10 +11,12 @@ on it. So here the answer waits until the user of a session is done with it.
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from paramiko import SSHException, Transport
+from paramiko.packet import Packetizer
 
 if TYPE_CHECKING:
     import socket
@@ -25,6 +29,17 @@ _CLOSE = b"\x61"
 """SSH_MSG_CHANNEL_CLOSE; the number of the channel at the other end follows (RFC 4254, 5.3)."""
 
 
+class _Ear(Packetizer):
+    """Reads packets, and remembers when."""
+
+    heard_at = float("-inf")
+
+    def read_message(self) -> tuple[int, Message]:
+        told = super().read_message()
+        self.heard_at = time.monotonic()
+        return told
+
+
 class SessionTransport(Transport):
     """A transport whose :meth:`session` is ended by :func:`end_session`, and by nothing else."""
 
@@ -33,7 +48,12 @@ class SessionTransport(Transport):
         self._order = threading.Lock()
         self._answers: dict[bytes, Message | None] = {}
         """Of each session that is in use, by the bytes of its CLOSE, the answer that waits."""
-        super().__init__(line)
+        super().__init__(line, packetizer_class=_Ear)
+
+    @property
+    def heard_at(self) -> float:
+        """When the last packet came, of whatever kind, by the monotonic clock."""
+        return cast("_Ear", self.packetizer).heard_at
 
     def session(self, timeout: float) -> Channel:
         """Open one; raises as ``open_session``."""

@@ -29,7 +29,7 @@ def test_a_vm_goes_through_the_whole_table(lab: Lab) -> None:
     metrics_are_there(lab)
     the_disk_holds_ours_and_the_templates_files(lab, folder)
     suspended_and_resumed(lab, folder)
-    lab.json("stop-vm", "same01", "--timeout", "200")
+    lab.json("stop-vm", "same01", "--timeout", "600")
     assert folder not in lab.domains()
     stopped = lab.json("show-vm", "same01")
     assert stopped["state"] == "stopped"
@@ -79,10 +79,10 @@ def the_disk_holds_ours_and_the_templates_files(lab: Lab, folder: str) -> None:
 def suspended_and_resumed(lab: Lab, folder: str) -> None:
     told = lab.json("show-vm", "same01")
     assert told["receipt"]["ready"]
-    lab.json("suspend-vm", "same01", "--timeout", "300")
+    lab.json("suspend-vm", "same01", "--timeout", "600")
     assert folder not in lab.domains()
     assert lab.json("show-vm", "same01")["state"] == "suspended"
-    assert lab.json("resume-vm", "same01", "--timeout", "300")["state"] == "running"
+    assert lab.json("resume-vm", "same01", "--timeout", "600")["state"] == "running"
     assert run_in_guest(lab.ims, "same01", "cat /run/noted") == "in-memory"
     now = lab.json("show-vm", "same01")
     assert now["receipt"] == told["receipt"], "a new domain has none, and the last is kept"

@@ -23,18 +23,18 @@ def test_mount_and_replace_give_the_guest_identical_bytes(
     lab: Lab, ovm_lab: OvmLab, own_state: Path
 ) -> None:
     context = ("--set", "color=red", "--file", f"/etc/motd={motd(own_state)}")
-    order = ("--memory", "128M", "--wait", "ready", "--timeout", "500")
+    order = ("--memory", "128M", "--wait", "ready", "--timeout", "1200")
     made = lab.json("create-vm", "web01", *order, *context)
     assert made["receipt"]["ready"]
-    lab.json("stop-vm", "web01", "--timeout", "200")
+    lab.json("stop-vm", "web01", "--timeout", "600")
     replaced, attributes = files_on_it(lab), attributes_of(lab)
     write_config(own_state, ovm_lab, bootparams="mount")
-    again = lab.json("start-vm", "web01", "--wait", "ready", "--timeout", "500")
+    again = lab.json("start-vm", "web01", "--wait", "ready", "--timeout", "1200")
     assert again["receipt"]["ready"]
     assert again["receipt"]["digest"] == made["receipt"]["digest"]
     refused = lab.cli("start-vm", "web01")
     assert refused.returncode == 4, "in use by a running guest"
-    lab.json("stop-vm", "web01", "--timeout", "200")
+    lab.json("stop-vm", "web01", "--timeout", "600")
     mounted = files_on_it(lab)
     assert mounted.pop("ims.nonce") != replaced.pop("ims.nonce")
     assert mounted == replaced

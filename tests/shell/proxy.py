@@ -1,9 +1,10 @@
-"""A TCP proxy that a test holds in its hands: it counts, cuts and stalls."""
+"""A TCP proxy that a test holds in its hands: it counts, cuts, stalls and slows down."""
 
 from __future__ import annotations
 
 import socket
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Self
@@ -32,6 +33,7 @@ class Proxy:
         self._lock = threading.Lock()
         self._lines: list[_Line] = []
         self._cut_after: dict[Direction, int] = {}
+        self._seconds_per_byte = 0.0
         self._flows = threading.Event()
         self._flows.set()
         self._threads = [threading.Thread(target=self._accept)]
@@ -63,6 +65,10 @@ class Proxy:
     def stall(self) -> None:
         """Keep connections open, and pass nothing on any more."""
         self._flows.clear()
+
+    def slow_down(self, bytes_per_second: int) -> None:
+        """Pass no more than this on to the server, on each connection."""
+        self._seconds_per_byte = 1 / bytes_per_second
 
     def flow(self) -> None:
         """Pass on again what was held back."""
@@ -109,6 +115,8 @@ class Proxy:
         with suppress(OSError):
             while data := source.recv(_PIECE):
                 self._flows.wait()
+                if direction == "to-server":
+                    time.sleep(len(data) * self._seconds_per_byte)
                 allowed = self._allowed(len(data), direction)
                 target.sendall(data[:allowed])
                 if allowed < len(data):

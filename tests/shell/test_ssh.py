@@ -732,6 +732,17 @@ def test_a_living_server_is_not_taken_for_dead(
         assert shell.connections == 1
 
 
+def test_a_slow_line_that_is_full_is_not_taken_for_dead(
+    fragile: SshShell, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ssh_connection, "KEEPALIVE", 0.05)
+    monkeypatch.setattr(ssh_connection, "PATIENCE", 2.0)
+    proxy.cut()  # the next connection is watched by these
+    assert fragile.run("echo new", timeout=20).output == b"new\n"
+    proxy.slow_down(100_000)  # so what asks for a sign of life waits behind the data for longer
+    assert fragile.run("wc -c", stdin=bytes(1_000_000), timeout=60).output == b"1000000\n"
+
+
 def test_a_server_that_is_gone_is_said_quickly(sshd: Sshd) -> None:
     with Proxy(sshd.port) as proxy:
         key = sshd.fingerprint()

@@ -39,8 +39,10 @@ KINDS: dict[str, tuple[type[ImsError], str, str]] = {
     ),
     "just removed": (
         *(BusyError, ""),
-        "The object is not ready\n"
-        + DETAILS.format("E_ACCESSDENIED", "MediumWrap", "Medium").replace("80bb0007", "80070005"),
+        (
+            "The object is not ready\n"
+            "VBoxManage: error: Details: code E_ACCESSDENIED (0x80070005), component MediumWrap\n"
+        ),
     ),
     "not registered": (
         *(NotFoundError, "vm-not-found"),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.lab_xen
 
-NEW = ("--memory", MEMORY, "--wait", "ready", "--timeout", "400")
+NEW = ("--memory", MEMORY, "--wait", "ready", "--timeout", "1200")
 
 
 def test_a_guest_keeps_what_it_was_told_through_its_whole_life(lab: Lab) -> None:
@@ -33,7 +33,7 @@ def test_a_guest_keeps_what_it_was_told_through_its_whole_life(lab: Lab) -> None
     suspended_and_resumed(lab)
     rebooted_from_inside(lab)
     rebooted_by_ims(lab)
-    lab.json("stop-vm", "web01", "--timeout", "120")
+    lab.json("stop-vm", "web01", "--timeout", "600")
     assert "web01" not in lab.domains()
     stopped = lab.json("show-vm", "web01")
     assert stopped["state"] == "stopped"
@@ -60,7 +60,7 @@ def keys_are_for_the_guest_to_read_only(lab: Lab) -> None:
 
 def told_again(lab: Lab) -> None:
     before = lab.domains()["web01"]
-    told = lab.json("update-context", "web01", "--set", "color=blue", "--timeout", "120")
+    told = lab.json("update-context", "web01", "--set", "color=blue", "--timeout", "600")
     assert told["receipt"]["ready"]
     assert lab.domains()["web01"] == before, "it was not rebooted"
     assert lab.json("show-context", "web01")["digest"] == told["context_digest"]
@@ -125,7 +125,7 @@ def rebooted_from_inside(lab: Lab) -> None:
 
 def rebooted_by_ims(lab: Lab) -> None:
     told, before = lab.json("show-vm", "web01"), lab.domains()["web01"]
-    again = lab.json("reboot-vm", "web01", "--wait", "ready", "--timeout", "400")
+    again = lab.json("reboot-vm", "web01", "--wait", "ready", "--timeout", "1200")
     assert lab.domains()["web01"] != before
     assert again["receipt"]["ready"]
     assert again["context_digest"] == told["context_digest"]
@@ -151,7 +151,7 @@ def answered_as(lab: Lab, domid: int, told: dict[str, Any]) -> None:
     lab.until(
         "the guest's answer in its new domain",
         lambda: lab.dom0.run(f"xenstore-read {receipt} 2>/dev/null || :").strip(),
-        240,
+        600,
     )
     now = lab.json("show-vm", "web01")
     assert now["receipt"]["ready"]

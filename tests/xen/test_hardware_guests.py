@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.lab_xen, pytest.mark.full]
 
 # Xen keeps shadows of these guests' page tables in their memory.
-NEW = ("--memory", "192M", "--wait", "ready", "--timeout", "600")
+NEW = ("--memory", "192M", "--wait", "ready", "--timeout", "1200")
 
 
 def test_a_pvh_guest_is_told_by_xenstore(lab: Lab, tiny_image: Path) -> None:
@@ -37,7 +37,7 @@ def test_an_hvm_guest_is_told_by_xenstore_or_a_cd(lab: Lab, tiny_image: Path, ca
     made = lab.json("create-vm", "web-hvm", *NEW, *options)
     assert made["receipt"]["ready"]
     assert kind_of(lab, "web-hvm") == "hvm"
-    lab.json("stop-vm", "web-hvm", "--timeout", "300")
+    lab.json("stop-vm", "web-hvm", "--timeout", "600")
     assert lab.json("show-vm", "web-hvm")["state"] == "stopped"
     lab.json("delete-vm", "web-hvm")
     lab.json("delete-template", "hardware")

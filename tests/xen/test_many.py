@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.lab_xen, pytest.mark.full]
 
 SIZES = [pytest.param(3, 6, id="few"), pytest.param(8, 20, id="many")]
-NEW = ("--memory", MEMORY, "--quiet", "--timeout", "850")
+NEW = ("--memory", MEMORY, "--quiet", "--timeout", "1200")
 
 
 @pytest.fixture

@@ -50,13 +50,10 @@ _KINDS = (
         BusyError,
         hint="VirtualBox's own server VBoxSVC ends and starts by itself; does it hang?",
     ),
-    _kind(
+    _kind(  # not ready is, in a list, what another call has just removed
         r"already locked (?:by|for) a session|being (?:locked or )?unlocked"
-        r"|VBOX_E_INVALID_OBJECT_STATE|VERR_PDM_MEDIA_LOCKED|is currently locked",
-        BusyError,
-    ),
-    _kind(  # a list, of an object that another call has just removed
-        r"The object is not ready",
+        r"|VBOX_E_INVALID_OBJECT_STATE|VERR_PDM_MEDIA_LOCKED|is currently locked"
+        r"|The object is not ready",
         BusyError,
     ),
     _kind(
