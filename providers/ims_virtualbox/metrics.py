@@ -42,7 +42,7 @@ def read(host: VirtualBoxHost) -> Sequence[Metrics]:
     samples, processes = _told(host)
     if running and not any(_ALWAYS in samples.get(each.name, {}) for each in running):
         # It forgets what to sample whenever none of its programs run.
-        host.call("sample", _SET_UP, _ALWAYS, subject="metrics")
+        patiently(lambda: host.call("sample", _SET_UP, _ALWAYS, subject="metrics"))
         samples, processes = _told(host)
     times = processor_times(processes)
     # A name of several lines ends in one that may be another's.
