@@ -40,6 +40,14 @@ class Lab(ByCommand):
         """Everything on the host that IMS could have made."""
         return leftovers(self.host)
 
+    def is_as(self, before: set[str], when: str = "") -> None:
+        """Assert that there is what there was."""
+        if self.leftovers() != before:
+            # After a restore VirtualBox takes CDs for used until its server ends, as it does by
+            # itself; what else it may keep in mind until then is not known.
+            self.until("it ends", lambda: not self.host.run("pgrep -x VBoxSVC || :").strip())
+        assert self.leftovers() == before, when
+
 
 def leftovers(host: Machine) -> set[str]:
     """Machines, media, and files but for what VirtualBox writes beside a machine as it likes."""
@@ -116,10 +124,7 @@ def used(host: Machine, folder: Path) -> Iterator[Lab]:
         for vm in ims.list_vms():
             if vm.mark is not None and vm.mark.store == store:
                 ims.delete_vm(vm.uuid)
-    if leftovers(host) != before:
-        # After a restore VirtualBox takes CDs for used until its server ends, as it does by itself.
-        lab.until("it ends", lambda: not host.run("pgrep -x VBoxSVC || :").strip())
-    assert leftovers(host) == before
+    lab.is_as(before)
 
 
 @pytest.fixture(scope="session")

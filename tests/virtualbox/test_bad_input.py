@@ -33,7 +33,7 @@ def refused(lab: Lab, *arguments: str, status: int, code: str) -> dict[str, Any]
     """Run a command that must fail, and leave everything as it was."""
     before = lab.leftovers()
     error = failed(lab, *arguments, status=status, code=code)
-    assert lab.leftovers() == before
+    lab.is_as(before)
     return error
 
 
@@ -117,7 +117,7 @@ def test_a_failure_with_status_0_is_a_failure(chroot: Lab, word: str) -> None:
     with instead(chroot.host, script):
         error = failed(chroot, "create-vm", "zero01", *DEFINED, status=10, code="hypervisor-error")
     assert "The horse is dead" in error["message"]
-    assert chroot.leftovers() == before
+    chroot.is_as(before)
 
 
 @pytest.mark.parametrize("where", ["environment", "property"])
@@ -176,7 +176,7 @@ def test_a_machine_that_stays_locked_is_busy(chroot: Lab, monkeypatch: pytest.Mo
             # As a verb it would be tried again for minutes.
             chroot.ims.session().provider.delete(vm.uuid)
         assert (caught.value.exit_status, caught.value.retryable) == (6, True)
-        assert chroot.leftovers() == before
+        chroot.is_as(before)
 
 
 # --- machines ---
@@ -334,7 +334,7 @@ def test_one_image_becomes_two_templates_though_virtualbox_knows_its_uuid(
             chroot.json("delete-template", name, "--quiet")
         assert "/tmp/known.vdi" in chroot.vbox("list hdds")
     host.run("rm -f /tmp/known.vdi")
-    assert chroot.leftovers() == before
+    chroot.is_as(before)
 
 
 def test_a_template_stays_while_a_disk_depends_on_it(chroot: Lab, vdi: Path) -> None:
@@ -355,7 +355,7 @@ def test_a_template_whose_disk_is_damaged_can_be_deleted(chroot: Lab, vdi: Path)
         status=10, code="hypervisor-error",
     )  # fmt: skip
     chroot.json("delete-template", "damaged", "--quiet")
-    assert chroot.leftovers() == before
+    chroot.is_as(before)
 
 
 @pytest.fixture
@@ -385,5 +385,5 @@ def test_a_full_file_system_is_told_and_nothing_stays(
            status=7, code="pool-full")  # fmt: skip
     assert chroot.host.run(f"find {small}/vms {small}/making -mindepth 1") == ""
     chroot.json("delete-template", "half", "--quiet")
-    assert chroot.leftovers() == before
+    chroot.is_as(before)
     write_config(own_state, chroot.host)

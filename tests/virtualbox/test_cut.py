@@ -84,7 +84,7 @@ def test_a_create_whose_connection_is_cut_leaves_nothing_or_a_vm(
         assert [vm.name for vm in ims.list_vms()] == (["cut01"] if made else [])
         if made:
             ims.delete_vm("cut01")
-    assert chroot.leftovers() == before
+    chroot.is_as(before)
 
 
 @pytest.mark.parametrize(("step", "number", "moment"), cases(DELETE))
@@ -103,4 +103,4 @@ def test_a_delete_whose_connection_is_cut_is_ended(
         for vm in ims.list_vms():  # it had not begun
             assert vm.problem == ""
             ims.delete_vm(vm.name)
-    assert chroot.leftovers() == before
+    chroot.is_as(before)

@@ -115,7 +115,7 @@ def test_an_ims_that_is_killed_leaves_what_can_be_ended(
         flag = killed_at(lab, verb, point, moment)
         recovered(lab, flag)
         verb.end(lab)
-        assert lab.leftovers() == before, f"killed {moment} round trip {point} of {count}"
+        lab.is_as(before, f"killed {moment} round trip {point} of {count}")
     # The same once more; that it goes well to any point, each next one has shown.
     verb.begin(lab)
     again = lab.cli(*verb.arguments, "--quiet")

@@ -60,7 +60,7 @@ def test_a_shell_makes_the_same_machine_of_what_is_planned(chroot: Lab, own_stat
     (vm,) = chroot.json("list-vms")
     assert (vm["name"], vm["state"]) == ("plan01", "defined")
     chroot.json("delete-vm", "plan01", "--quiet")
-    assert chroot.leftovers() == before
+    chroot.is_as(before)
 
 
 @pytest.mark.parametrize("carrier", ["iso", "guest-properties"])
