@@ -5,9 +5,16 @@ VENV := .venv
 BIN  := $(VENV)/bin
 # One process for the slowest lab, one for all the rest; a lab is never used by both.
 TEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+# The suite's runs that docs/support-matrix.md is made from: name:file.
+PROOFS := fake:tests/fake/test_conformance.py \
+          fake-processes:tests/fake/test_conformance_of_processes.py \
+          kvm:tests/kvm/test_conformance.py \
+          ovm:tests/ovm/test_pretended_conformance.py \
+          virtualbox:tests/virtualbox/test_chroot_conformance.py \
+          xen:tests/xen/test_conformance.py
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: help demo test test-full lint bench docs guest-package host clean
+.PHONY: help demo test test-full lint bench proofs docs guest-package host clean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +23,7 @@ help:
 	@echo 'make test-full  every fault at every step, and guests on VirtualBox'
 	@echo 'make lint       ruff, mypy and the layers'
 	@echo 'make bench      against kcli and virsh, on the same libvirt'
+	@echo 'make proofs     the suite on every lab, for the support matrix'
 	@echo 'make docs       what is generated in docs/'
 	@echo 'make guest-package  a .deb and a tarball of the program for guests, in dist/'
 
@@ -40,6 +48,13 @@ lint: $(VENV)/ready
 bench: $(VENV)/ready
 	@$(BIN)/python -m tests.labs.packages kvm judges
 	@$(BIN)/python -m tests.bench --markdown docs/benchmarks.md
+
+proofs: $(VENV)/ready
+	@$(BIN)/python -m tests.labs.packages kvm xen virtualbox judges
+	@for each in $(PROOFS); do \
+	  $(BIN)/python -m pytest -m '' "$${each#*:}" --ims-report "docs/proofs/$${each%%:*}.json" || exit; \
+	done
+	@$(MAKE) docs
 
 docs: $(VENV)/ready
 	@$(BIN)/python -m docs.generate

@@ -1,6 +1,6 @@
 """``support-matrix.md``: what was proved of each provider, from the reports in ``docs/proofs``.
 
-A report is written by a run of the suite: ``pytest tests/kvm/test_conformance.py -m '' --ims-report
+``make proofs`` writes them; one of them, ``pytest tests/kvm/test_conformance.py -m '' --ims-report
 docs/proofs/kvm.json``.
 """
 
@@ -34,7 +34,8 @@ def matrix() -> str:
         GENERATED,
         "",
         "Every number is a count of tests of the [suite](writing-a-provider.md) in a real run,",
-        "whose reports lie in [proofs](proofs). Nothing here is written by hand.",
+        "whose reports lie in [proofs](proofs). Nothing here is written by hand; `make proofs`",
+        "runs all of them again.",
         "",
         "## Runs",
         "",
