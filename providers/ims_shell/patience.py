@@ -48,16 +48,21 @@ class Clock:
 
 
 @contextmanager
-def watched(clock: Clock, cut: Callable[[], None]) -> Iterator[None]:
+def watched(clock: Clock, cut: Callable[[], None], *, grace: float = _GRACE) -> Iterator[None]:
     """Call ``cut`` if what is inside does not end soon after its time.
 
     What waits for an answer looks at the clock itself. What is stuck in sending to a peer that
     reads nothing any more cannot, and fails only when the line is cut.
+
+    Args:
+        clock: Its time; it may be renewed meanwhile.
+        cut: What makes it fail, from a thread of its own.
+        grace: Seconds after its time, for who looks at the clock itself to end first.
     """
     ended = threading.Event()
 
     def watch() -> None:
-        while not ended.wait(clock.left + _GRACE):
+        while not ended.wait(clock.left + grace):
             if clock.over:
                 cut()
                 return

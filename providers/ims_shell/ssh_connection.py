@@ -9,7 +9,6 @@ OpenSSH's ``ServerAliveInterval``: on a slow line the question waits behind the 
 from __future__ import annotations
 
 import threading
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from paramiko import SSHException
 
 from ims_core.errors import ConfigError
 from ims_shell.host_keys import HostKeys
+from ims_shell.patience import Clock, watched
 from ims_shell.ssh_config import look_up
 from ims_shell.ssh_handshake import end_transport, verified
 from ims_shell.ssh_keys import log_in
@@ -80,25 +80,11 @@ class Connection:
 
     def _ask(self) -> None:
         while not self._ended.wait(KEEPALIVE) and self.transport.is_active():
-            answered = threading.Event()
-            alarm = threading.Thread(
-                target=self._cut_if_silent, args=(answered,), name="ims-ssh-alarm", daemon=True
-            )
-            alarm.start()
-            with suppress(SSHException, EOFError, OSError):
+            clock = Clock(PATIENCE, renewed=True)
+            self.transport.tell_of_packets(clock.moved)
+            with watched(clock, self.cut, grace=0), suppress(SSHException, EOFError, OSError):
                 # Any answer will do; OpenSSH's is a refusal.
                 self.transport.global_request("keepalive@openssh.com", wait=True)
-            answered.set()
-            alarm.join(_END)
-
-    def _cut_if_silent(self, answered: threading.Event) -> None:
-        asked_at = time.monotonic()
-        while not answered.is_set():
-            left = max(asked_at, self.transport.heard_at) + PATIENCE - time.monotonic()
-            if left <= 0:
-                self.cut()
-                return
-            answered.wait(left)
 
 
 def connect(

@@ -1,4 +1,4 @@
-"""paramiko's transport, which knows when it last heard something, and sessions that end in order.
+"""paramiko's transport, which tells of the packets that come, and sessions that end in order.
 
 Of a session, CLOSE is the last word.
 
@@ -11,7 +11,6 @@ on it. So here the answer waits until the user of a session is done with it.
 from __future__ import annotations
 
 import threading
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
@@ -20,6 +19,7 @@ from paramiko.packet import Packetizer
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
     from paramiko import Channel, Message
 
@@ -30,14 +30,15 @@ _CLOSE = b"\x61"
 
 
 class _Ear(Packetizer):
-    """Reads packets, and remembers when."""
+    """Reads packets, and tells that one came."""
 
-    heard_at = float("-inf")
+    heard: Callable[[], None] | None = None
 
     def read_message(self) -> tuple[int, Message]:
-        told = super().read_message()
-        self.heard_at = time.monotonic()
-        return told
+        message = super().read_message()
+        if self.heard is not None:
+            self.heard()
+        return message
 
 
 class SessionTransport(Transport):
@@ -50,10 +51,9 @@ class SessionTransport(Transport):
         """Of each session that is in use, by the bytes of its CLOSE, the answer that waits."""
         super().__init__(line, packetizer_class=_Ear)
 
-    @property
-    def heard_at(self) -> float:
-        """When the last packet came, of whatever kind, by the monotonic clock."""
-        return cast("_Ear", self.packetizer).heard_at
+    def tell_of_packets(self, heard: Callable[[], None]) -> None:
+        """Call this, and nothing else any more, when a packet came, of whatever kind."""
+        cast("_Ear", self.packetizer).heard = heard
 
     def session(self, timeout: float) -> Channel:
         """Open one; raises as ``open_session``."""

@@ -19,7 +19,6 @@ pytestmark = [pytest.mark.lab_virtualbox, pytest.mark.full]
 
 def test_the_guest_is_what_it_is_everywhere(lab: Lab, tmp_path: Path) -> None:
     write_config(tmp_path, lab.host, nat_subnet="192.168.177.0/24")
-    # An emulated VirtualBox beside another lab needs longer than the command's own time.
     made = lab.json(*COMMAND, "--provider", "virtualbox")
     assert made["receipt"]["ready"]
     # Nobody can type at its console; so a script asks, and the log of the console answers.
