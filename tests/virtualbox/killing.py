@@ -64,7 +64,7 @@ def killed_at(lab: Lab, verb: Verb, point: int, moment: str) -> str:
         _until(lambda: victim.poll() is not None or _is_there(lab, flag))
         victim.kill()
     told = victim.communicate(timeout=_SECONDS)[1]
-    assert victim.returncode == -9, told
+    assert victim.returncode == -9, f"it ended by itself, with {victim.returncode}: {told}"
     return flag
 
 
