@@ -33,6 +33,7 @@ _WHY = {
     "fails": "the target cannot make the hypervisor fail",
     "break_vm": "the target breaks no VMs",
     "freeze": "the target cannot make the hypervisor stop answering",
+    "evidence_at_once": "the hypervisor has no request for the evidence of many VMs",
     "expect_start": "VMs cannot be started here",
     "image": "the target names no image file, and the provider makes no VMs from raw images",
     "make_foreign": "the target makes no foreign VMs",

@@ -39,6 +39,8 @@ class Target:
         boot_timeout: Seconds that this may take.
         suspends_at_once: Whether a VM can be suspended before its guest is up. It cannot where the
             guest's kernel has to help, as with Xen.
+        evidence_at_once: Whether the hypervisor has a request for the evidence of many VMs. libvirt
+            has none: each guest's addresses and answer are asked for on their own.
         make_foreign: Makes a VM of that name by other means than the provider, and returns what
             removes it again if it is still there.
         break_vm: Damages the VM of that UUID so that it would not start, and returns what removes
@@ -72,6 +74,7 @@ class Target:
     boots: bool = False
     boot_timeout: float = 60.0
     suspends_at_once: bool = True
+    evidence_at_once: bool = True
     make_foreign: Callable[[str], Callable[[], object]] | None = None
     break_vm: Callable[[str], Callable[[], object]] | None = None
     copy_vm: Callable[[str], Callable[[], object]] | None = None

@@ -90,6 +90,7 @@ def ims_target(kvm_lab: KvmLab, template: str, monkeypatch: pytest.MonkeyPatch) 
             },
             lab=f"libvirt {libvirt_version}, domains of type {kvm_lab.domain_type}, real guests",
             requests=lambda: len(requests),
+            evidence_at_once=False,
             freeze=freeze if daemons.started() else None,
             leftovers=lambda: all_of(kvm_lab),
         )
