@@ -7,12 +7,18 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
-from ims_core.errors import BusyError, ImsError, NotFoundError, UnavailableError
+from ims_core.errors import (
+    BusyError,
+    HypervisorError,
+    ImsError,
+    NotFoundError,
+    UnavailableError,
+)
 from ims_shell.host import CALL_SECONDS, MAKING_SECONDS, ScriptHost
 from ims_virtualbox.vboxmanage.errors import failed, judged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ims_shell.shell import Answer
 
@@ -74,21 +80,46 @@ class VirtualBoxHost(ScriptHost):
             output = self.call("vboxmanage", *arguments, subject=subject, timeout=timeout)
             return output.decode(errors="replace")
 
-        return patiently(call)
+        return self._readable(call, subject)
+
+    def register(self, name: str, folder: str, command: Sequence[str]) -> None:
+        """Run the command of VBoxManage that makes a machine of that name; as :meth:`manage`.
+
+        Raises:
+            ConflictError: ``vm-exists``.
+        """
+        subject = f"VM {name}"
+        words = (name, folder, *command)
+        patiently(lambda: self.call("register", *words, subject=subject, timeout=MAKING_SECONDS))
 
     def secretly(self, folder: str, commands: Iterable[tuple[str, ...]], *, subject: str) -> None:
         """Run commands of VBoxManage whose arguments nobody else may see; as :meth:`manage`."""
         lines = "".join(f"{shlex.join(words)}\n" for words in commands)
         if lines:
-            patiently(
+            self._readable(
                 lambda: self.call(
                     "secretly",
                     folder,
                     stdin=lines.encode(),
                     subject=subject,
                     timeout=MAKING_SECONDS,
-                )
+                ),
+                subject,
             )
+
+    def _readable(self, call: Callable[[], T], subject: str) -> T:
+        """What a call returns, made again if VirtualBox could only once not read the settings.
+
+        Its server reads them when it starts, while the last one may still be replacing the file;
+        what it could not read it tries again when all VMs are listed, and not before.
+        """
+        try:
+            return patiently(call)
+        except HypervisorError as error:
+            if error.code != "vm-inaccessible":
+                raise
+        self.call("vboxmanage", "", "", "list", "vms", subject=subject)
+        return patiently(call)
 
 
 def patiently(call: Callable[[], T]) -> T:

@@ -94,8 +94,8 @@ class Maker:
     ) -> None:
         """Make a VM, as the SPI's ``create`` does.
 
-        VirtualBox has no objection to two machines of one name; so whoever comes second sees the
-        other as soon as both are there, and withdraws.
+        VirtualBox has no objection to two machines of one name. Of IMS's own, one at a time looks
+        and takes it (``register.sh``); who then meets one of somebody else withdraws.
         """
         folder = Folder.of(self.host.directory, spec.name, undo.operation)
         subject = f"VM {spec.name}"
@@ -108,7 +108,7 @@ class Maker:
             where = {"folder": folder.name, "template": template}
             self.host.manage(*words, **where, subject=subject, timeout=MAKING_SECONDS)
 
-        manage(self._machine(spec, folder))
+        self.host.register(spec.name, folder.name, self._machine(spec, folder))
         manage(("setextradata", spec.uuid, MARK, mark_text(mark)))
         seen = survey(self.host)
         if taken := taken_name(spec.name, spec.uuid, seen):

@@ -30,7 +30,7 @@ MAC = "08:00:27:aa:bb:cc"
 UUIDS = [f"{digit * 8}-1111-2222-3333-444444444444" for digit in "abcdef"]
 SCRIPTS = (
     *("registry", "documents", "evidence", "vboxmanage", "keep", "put", "drop", "secretly"),
-    *("metrics", "sample", "forgotten", "remove", "never_ran", "console"),
+    *("register", "metrics", "sample", "forgotten", "remove", "never_ran", "console"),
 )
 CARD = (
     '<Network><Adapter slot="0" enabled="true" MACAddress="080027AABBCC">'
@@ -148,7 +148,7 @@ class PretendedHost:
         assert timeout > 0
         name = self._names[script]
         self.ran.append(name)
-        if name == "vboxmanage":
+        if name in ("vboxmanage", "register"):
             return self._vboxmanage(arguments[3:])
         if name == "secretly":
             self.secret = stdin

@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ims_core.errors import BusyError
+from ims_virtualbox import VirtualBoxProvider
+from ims_virtualbox.host import VirtualBoxHost
+from ims_virtualbox.scripts import script
 from tests.labs.commands import run
-from tests.virtualbox.conftest import DIRECTORY, TEMPLATE, write_config
+from tests.virtualbox.conftest import DIRECTORY, TEMPLATE, settings_of, write_config
 from tests.virtualbox.standing_in import CALLS, REAL, instead, locked
 
 if TYPE_CHECKING:
@@ -299,6 +302,18 @@ def test_a_name_that_cannot_be_is_refused_before_anything_is_made(chroot: Lab, n
         error = failed(chroot, "create-vm", *options, status=2, code="invalid-name")
         assert "name" in error["message"]
         assert "createvm" not in chroot.host.run(f"cat {CALLS}")
+
+
+def test_settings_that_could_not_be_read_once_are_read_again(chroot: Lab) -> None:
+    settings = VirtualBoxProvider.settings()(**settings_of(chroot.host)).model_dump()
+    path = "/root/VirtualBox VMs/limited/limited.vbox"
+    with foreign(chroot.host, "limited") as uuid, VirtualBoxProvider.open(settings) as provider:
+        chroot.until("VBoxSVC ends", lambda: not chroot.host.run("pgrep -x VBoxSVC || :"))
+        away = f"mv '{path}' /tmp/away; VBoxManage -q list vms 2>/dev/null; mv /tmp/away '{path}'"
+        assert "<inaccessible>" in chroot.host.run(away)
+        host = VirtualBoxHost(provider.shell, "/", script)
+        host.manage("setextradata", uuid, "key", "written", subject="VM limited")
+        assert "written" in definition(chroot, "limited")
 
 
 # --- media ---

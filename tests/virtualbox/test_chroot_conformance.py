@@ -37,7 +37,7 @@ def ims_target(
     settings = VirtualBoxProvider.settings()(**settings_of(virtualbox_chroot)).model_dump()
 
     requests = counted(monkeypatch, ["run"], SshShell)
-    version = virtualbox_chroot.run("VBoxManage --version").strip()
+    version = virtualbox_chroot.run("VBoxManage -q --version").splitlines()[-1]
     with VirtualBoxProvider.open(settings) as provider:
         template = provider.find_template(chroot_template)
         assert template is not None

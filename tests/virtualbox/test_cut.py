@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.virtualbox.conftest import Lab
 
 # By the names of scripts, and which call of it that is.
-CREATE = (("put", 1), ("vboxmanage", 1), ("vboxmanage", 8))
+CREATE = (("put", 1), ("register", 1), ("vboxmanage", 7))
 DELETE = (("vboxmanage", 1), ("remove", 1))
 
 

@@ -24,6 +24,7 @@ LOCKED = (
     "VBoxManage: error: The machine 'web' is already locked by a session (or being locked or"
     " unlocked)\n"
 )
+LIMITED = "VBoxManage: error: The object functionality is limited\n"
 NOT_NOW = (
     "VBoxManage: error: Invalid machine state: Starting (must be Running, Paused or Stuck)\n"
     "VBoxManage: error: Details: code VBOX_E_INVALID_VM_STATE (0x80bb0002), component Console\n"
@@ -74,6 +75,23 @@ def test_a_guest_that_goes_off_by_itself_at_that_moment_was_stopped() -> None:
     host = PretendedHost(Machine(states=deque(["running", "running", "poweroff"])))
     host.refusals["controlvm"] = deque([NOT_NOW])
     host.provider().stop(A, force=False, timeout=5)
+
+
+def test_a_machine_whose_settings_could_not_be_read_is_tried_once_more_after_a_list() -> None:
+    host = PretendedHost(Machine(states=deque(["running", "poweroff"])))
+    host.refusals["controlvm"] = deque([LIMITED])
+    host.provider().stop(A, force=True, timeout=5)
+    power = ("controlvm", A, "poweroff")
+    begin = host.asked.index(power)
+    assert host.asked[begin : begin + 3] == [power, ("list", "vms"), power]
+
+
+def test_a_machine_whose_settings_cannot_be_read_is_told_as_such() -> None:
+    host = PretendedHost(running())
+    host.refusals["controlvm"] = deque([LIMITED, LIMITED])
+    with pytest.raises(HypervisorError) as caught:
+        host.provider().stop(A, force=True, timeout=5)
+    assert caught.value.code == "vm-inaccessible"
 
 
 def test_a_machine_that_is_removed_while_it_stops_was_stopped() -> None:

@@ -6,12 +6,13 @@ import os
 import shutil
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ims_core.errors import HypervisorError, NotFoundError
+from ims_core.errors import ConflictError, HypervisorError, NotFoundError
 from ims_shell.archive import pack, unpack
 from ims_shell.local import LocalShell
 from ims_virtualbox.addresses import leases_in
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
 
 A, B = UUIDS[:2]
 FOLDER = f"web-{OPERATION}"
+# Machines without UUIDs, so slow that two calls at once would both find a name free.
+MACHINES = """#!/bin/sh
+case $2 in
+list) cat "@HERE@/machines" 2>/dev/null; sleep 0.3 ;;
+createvm) printf '"%s" {}\\n' "$3" >>"@HERE@/machines" ;;
+esac
+"""
 # It tells its arguments, and those in a file that it is given.
 STUB = """#!/bin/sh
 case $2 in @*) cat "${2#@}" >>"@HERE@/read" ;; esac
@@ -187,3 +195,28 @@ def test_files_that_are_sent_take_their_place(here: Here) -> None:
     assert path.stat().st_mode & 0o077 == 0
     here.host.call("drop", FOLDER, "seed-1.iso", "-x", subject="x")
     assert not path.exists()
+
+
+def test_a_name_is_given_to_one_of_those_who_want_it_at_once(here: Here) -> None:
+    (here.bin / "VBoxManage").write_text(MACHINES.replace("@HERE@", str(here.folder)))
+    folders = [f"web-{digit * 16}" for digit in "123"]
+    for each in folders:
+        (here.pool / "vms" / each).mkdir()
+
+    def register(folder: str) -> str:
+        try:
+            here.host.register("web", folder, ("createvm", "web"))
+        except ConflictError as error:
+            return error.code
+        return "made"
+
+    with ThreadPoolExecutor(len(folders)) as pool:
+        assert sorted(pool.map(register, folders)) == ["made", "vm-exists", "vm-exists"]
+
+
+@pytest.mark.parametrize("other", ["web2", "a web", 'a "web', "we", "Web", "[wW]eb"])
+def test_a_name_is_compared_as_a_whole(here: Here, other: str) -> None:
+    (here.bin / "VBoxManage").write_text(MACHINES.replace("@HERE@", str(here.folder)))
+    (here.folder / "machines").write_text(f'"{other}" {{}}\n')
+    here.host.register("web", FOLDER, ("createvm", "web"))
+    assert (here.folder / "machines").read_text().splitlines()[-1] == '"web" {}'
