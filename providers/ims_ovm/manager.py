@@ -218,6 +218,19 @@ class Manager:
                 hint="the Manager's own log tells why; `ims show-vm` shows what it is now",
             )
 
+    def at_rest(self, image: Image, seconds: float) -> Image:
+        """A VM as it is when the Manager is no longer at work on it.
+
+        Raises:
+            DeadlineError: It is still at work after that time.
+        """
+        return watch(
+            lambda: self._named(image.name),
+            lambda now: not now.status.passing,
+            seconds,
+            f"VM {image.name}: the Manager is still at work on it",
+        )
+
     def delete(self, image: Image, *, subject: str) -> None:
         """Have a VM removed that is off, and watch until it is gone."""
         self.client.call("delete_vm", image.id, subject=subject)

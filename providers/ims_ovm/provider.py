@@ -194,8 +194,8 @@ class OvmProvider(Provider):
         verb, seconds = ("power_off", START_SECONDS) if force else ("shut_down", timeout)
         try:
             self._change(verb, found, Status.POWEREDOFF, seconds)
-        except HypervisorError:  # it may be off meanwhile, and a Manager refuses that
-            if self._find(vm).there.status is not Status.POWEREDOFF:
+        except (BusyError, HypervisorError):  # somebody else may be ending it
+            if self._manager.at_rest(found.there, seconds).status is not Status.POWEREDOFF:
                 raise
 
     def suspend(self, vm: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,6 +23,7 @@ from tests.ovm.provided import (
     mark_of,
     spec_of,
 )
+from tests.xen.pretended import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -188,4 +190,23 @@ def test_a_vm_that_goes_off_before_the_manager_is_asked_is_stopped(
 
     ovm.manager.hooks.at("before", "shutdown", first)
     provider.stop(spec.uuid, force=False, timeout=20)
+    assert [vm.state for vm in provider.inspect()] == [State.STOPPED]
+
+
+def test_a_vm_whose_power_another_takes_at_that_moment_is_stopped(
+    ovm: PretendedOvm, template: Template
+) -> None:
+    provider, spec = ovm.provider(), spec_of(template)
+    created(provider, spec)
+    provider.start(spec.uuid, None)
+    ovm.manager.jobs.pace["powerOff"] = 1.0
+    with ThreadPoolExecutor(1) as others:
+
+        def first() -> None:
+            ovm.manager.hooks.at("before", "shutdown", None)
+            others.submit(ovm.provider().stop, spec.uuid, force=True, timeout=20)
+            wait_for(lambda: [vm.state for vm in provider.inspect()] != [State.RUNNING])
+
+        ovm.manager.hooks.at("before", "shutdown", first)
+        provider.stop(spec.uuid, force=False, timeout=20)
     assert [vm.state for vm in provider.inspect()] == [State.STOPPED]
