@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import libvirt
 
 from ims_bootparams.receipt import RECEIPT_BYTES, parse_receipt
-from ims_core.errors import ImsError
+from ims_core.errors import ImsError, UnavailableError
 from ims_core.models import VM, State
+from ims_kvm.bounded import within
 from ims_kvm.domain import cards_of
 from ims_kvm.evidence import addresses_of
 from ims_kvm.mark import read_mark
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["inspect"]
 
 KIB = 1024
+SIZES_SECONDS = 5.0
+"""Within which every QEMU that does not hang answers."""
 
 
 def inspect(
@@ -125,17 +128,28 @@ def _never_started(mark: Mark, reason: int) -> bool:
 def _sizes(
     connection: libvirt.virConnect, domains: list[libvirt.virDomain]
 ) -> dict[str, dict[str, Any]]:
-    """Memory and CPUs by UUID, in one request that waits for no QEMU."""
+    """Memory and CPUs by UUID, in one request.
+
+    It waits for a QEMU that hangs, unless another call waits for that one already: so the second
+    attempt tells what libvirt itself knows.
+    """
     if not domains:  # to libvirt that would mean all
         return {}
     groups = libvirt.VIR_DOMAIN_STATS_BALLOON | libvirt.VIR_DOMAIN_STATS_VCPU
     nowait = libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT
     words = {"balloon.maximum": ("memory", KIB), "vcpu.current": ("vcpus", 1)}
+    found: list[tuple[libvirt.virDomain, dict[str, Any]]] = []
+    for _ in range(2):
+        with suppress(UnavailableError):
+            found = within(
+                SIZES_SECONDS, lambda: connection.domainListGetStats(domains, groups, nowait)
+            )
+            break
     return {
         domain.UUIDString(): {
             name: stats[word] * unit for word, (name, unit) in words.items() if word in stats
         }
-        for domain, stats in connection.domainListGetStats(domains, groups, nowait)
+        for domain, stats in found
     }
 
 

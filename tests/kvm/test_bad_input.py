@@ -195,6 +195,8 @@ def test_a_qemu_that_hangs_spoils_nothing_for_the_others(lab: Lab) -> None:
     pid = int(Path("/run/libvirt/qemu/hangs.pid").read_text())
     os.kill(pid, signal.SIGSTOP)
     try:
+        found = {vm.name: vm for vm in lab.ims.session().provider.inspect(["hangs", "sound"])}
+        assert (found["hangs"].memory, found["sound"].memory) == (MEMORY, MEMORY)
         assert {vm["name"]: vm["state"] for vm in lab.listed()} == dict.fromkeys(
             ("hangs", "sound"), "running"
         )
