@@ -34,9 +34,11 @@ class CloudInit:
     tree: Path
     environment: dict[str, str]
 
-    def read(self, directory: Path, kind: str, *media: Context) -> list[dict[str, Any]]:
-        """What it reads from media of that layout with these contexts."""
-        render = layout(kind).render
+    def read(
+        self, directory: Path, kind: str, *media: Context, by: str = ""
+    ) -> list[dict[str, Any]]:
+        """What it reads from media of that layout with these contexts; ``by`` is one like it."""
+        render = layout(by or kind).render
         trees = [
             write_files(directory / f"{kind}-{index}", render(context))
             for index, context in enumerate(media)

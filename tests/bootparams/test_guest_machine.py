@@ -7,7 +7,6 @@ run the program into a directory, must do.
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import subprocess
 from dataclasses import replace
@@ -22,6 +21,7 @@ from ims_bootparams.receipt import parse_receipt
 from ims_core.models import File, Script
 from tests.bootparams import contexts
 from tests.bootparams.helpers import run, write_files
+from tests.bootparams.machine import machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.disk_label
 
-BUSYBOX = "/bin/busybox"
 CARD = "testnic0"
 
 #: Runs in new namespaces; $1 is the machine's root, $2 a shell.
@@ -48,35 +47,12 @@ mount >"$1/mounts"
 """
 
 
-def is_static(path: str) -> bool:
-    file = subprocess.run(["ldd", path], capture_output=True, text=True, check=False)
-    return "not a dynamic executable" in file.stdout + file.stderr
-
-
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A machine's root with nothing in it but busybox and the program."""
-    if os.geteuid() != 0:
-        pytest.skip("only root may make a machine of namespaces")
-    if not os.path.exists(BUSYBOX) or not is_static(BUSYBOX):  # noqa: PTH110
-        pytest.skip("there is no static busybox")
-    root = tmp_path / "machine"
-    write_files(
-        root,
-        {
-            "ims-context": guest.program(),
-            "etc/passwd": b"root:x:0:0:root:/root:/bin/sh\n",
-            "etc/group": b"root:x:0:\n",
-        },
-    )
-    for name in ("bin", "sys", "proc", "dev", "tmp", "etc/sudoers.d"):
-        (root / name).mkdir()
-    shutil.copy(BUSYBOX, root / "bin/busybox")
-    for applet in run(BUSYBOX, "--list").decode().split():
-        if applet != "busybox":
-            (root / "bin" / applet).symlink_to("busybox")
-    os.mknod(root / "dev/null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
-    return root
+    root = machine(tmp_path / "machine")
+    (root / "etc/sudoers.d").mkdir()
+    return write_files(root, {"ims-context": guest.program()})
 
 
 @pytest.fixture

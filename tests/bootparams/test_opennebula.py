@@ -13,7 +13,7 @@ from hypothesis import given, settings
 
 from ims_bootparams.layouts.cloud_init.config import STEP
 from ims_core.errors import InvalidError
-from ims_core.models import Context, Interface, Script
+from ims_core.models import Context, File, Interface, Script
 from ims_core.registry import layout
 from tests.bootparams import contexts
 from tests.bootparams.helpers import run, write_files
@@ -197,3 +197,38 @@ def test_a_variable_that_just_fits_lets_programs_be_started(tmp_path: Path) -> N
     assert len(largest["context.sh"]) > 127 * 1024
     write_files(tmp_path, largest)
     run("sh", "-c", f"set -a; . '{tmp_path}/context.sh'; exec /bin/true")
+
+
+def test_a_property_that_a_shell_can_name_is_a_variable_of_that_name_too() -> None:
+    properties = {"hostname": "MAINHOST", "ip_gen": "10.0.0.7'$(id)", "no name": "x"}
+    context = replace(contexts.small(), properties=properties, secrets={"root_pass": "a\nb"})
+    script = LAYOUT.render(context)["context.sh"]
+    done = subprocess.run(
+        ["bash", "-euc", '. /dev/stdin; printf "%s|" "$hostname" "$ip_gen" "$root_pass"'],
+        input=script, capture_output=True, text=False, check=True, env={},
+    )  # fmt: skip
+    assert done.stdout == b"MAINHOST|10.0.0.7'$(id)|a\nb|"
+
+
+#: A shell or one-contextd acts on them, bash refuses to set them, or they are the layout's own.
+NOT_DATA = (
+    *("PATH", "IFS", "ENV", "BASH_ENV", "PS4", "SHELLOPTS", "UID", "PPID", "LD_PRELOAD", "_"),
+    *("START_SCRIPT", "START_SCRIPT_BASE64", "INIT_SCRIPTS", "READY_SCRIPT_PATH", "USER_DATA"),
+    *("ETH0_MAC", "IMS_PROPERTY_0_NAME", "SET_HOSTNAME"),
+)
+
+
+@pytest.mark.parametrize("name", NOT_DATA)
+def test_no_property_makes_a_shell_or_a_guest_s_package_do_something(name: str) -> None:
+    context = replace(full(), properties={name: "harm"}, secrets={})
+    variables = sourced(["bash"], LAYOUT.render(context)["context.sh"])
+    assert variables.get(name) != "harm"
+    assert variables["IMS_PROPERTY_0_VALUE"] == "harm"
+
+
+def test_files_of_the_medium_lie_on_it_and_are_listed() -> None:
+    files = (File("/mnt/context/service.conf", b"\0\xff"), File("/etc/motd", b""))
+    rendered = LAYOUT.render(replace(contexts.small(), files=files))
+    assert rendered["service.conf"] == b"\0\xff"
+    assert sourced(["dash"], rendered["context.sh"])["FILES"] == "service.conf"
+    assert b"service.conf" not in rendered["ims.checks"]
