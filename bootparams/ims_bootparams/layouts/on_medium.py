@@ -1,0 +1,60 @@
+"""The files of a context that are on the medium itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ims_bootparams.digest import LIST_FILE, NONCE_FILE, check_media_name
+from ims_core.errors import InvalidError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ims_core.models import Context
+
+__all__ = ["ON_MEDIUM", "beside", "set_apart"]
+
+ON_MEDIUM = "/mnt/context/"
+"""A context's file below this directory is put on the medium itself, under the rest of its path, by
+layouts whose readers look for files there; the others have it written to this very path."""
+
+
+def set_apart(context: Context) -> tuple[Context, dict[str, bytes]]:
+    """The context without the files that belong on the medium, and these by their names there.
+
+    Their mode and owner are the medium's.
+
+    Raises:
+        InvalidError: A medium could not have a file of that name.
+    """
+    files: dict[str, bytes] = {}
+    others = []
+    for index, file in enumerate(context.files):
+        if not file.path.startswith(ON_MEDIUM):
+            others.append(file)
+            continue
+        name = file.path.removeprefix(ON_MEDIUM)
+        try:
+            check_media_name(name)
+        except InvalidError as error:
+            raise InvalidError(f"context.files[{index}].path: {error}", hint=error.hint) from None
+        files[name] = file.content
+    return replace(context, files=tuple(others)), files
+
+
+def beside(files: Mapping[str, bytes], own: Mapping[str, bytes]) -> dict[str, bytes]:
+    """A layout's files, and beside them those that :func:`set_apart` found.
+
+    Raises:
+        InvalidError: One of these has a name that the layout needs; FAT and Joliet do not tell
+            upper case from lower.
+    """
+    taken = {name.lower() for name in (*files, NONCE_FILE, LIST_FILE)}
+    for name in own:
+        if name.lower() in taken:
+            raise InvalidError(
+                f"context.files: {ON_MEDIUM}{name} has the name of a file of the layout",
+                hint="Rename it.",
+            )
+    return {**files, **own}
