@@ -22,6 +22,8 @@ __all__ = [
     "Address",
     "Carrier",
     "CarrierLimits",
+    "Change",
+    "ChangeKind",
     "Context",
     "Delivery",
     "Features",
@@ -81,6 +83,7 @@ class Carrier(StrEnum):
     TEMPLATE_DISK = "template-disk"  # a small disk that the template brings, to put files on
     GUEST_PROPERTIES = "guest-properties"
     XENSTORE = "xenstore"
+    SMBIOS = "smbios"  # a field of the machine's firmware tables
 
     @property
     def is_medium(self) -> bool:
@@ -197,6 +200,8 @@ class Context:
         files: Written before any script runs.
         scripts: Run in this order, once for each content (see :class:`Script`).
         user_data: Raw user-data for cloud-init, passed through untouched.
+        seed_url: Where the guest fetches the rest, for layouts that only tell it where; ends in a
+            slash. Whoever gives it serves what is there.
     """
 
     instance_id: str = ""
@@ -211,6 +216,7 @@ class Context:
     files: tuple[File, ...] = ()
     scripts: tuple[Script, ...] = ()
     user_data: bytes | None = field(default=None, repr=False)
+    seed_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,11 +230,14 @@ class Delivery:
             :func:`ims_bootparams.digest.digest_of`). The guest computes it anew from what it read.
         nonce: Fresh for each start and outside the digest, so an old receipt is told apart.
         medium: The whole image, for the carriers that are media.
+        overlay: The image of a second medium, for the layouts that have one: it goes into a drive
+            of its own, after the first. It alone is changed while the VM runs.
         files: For a disk of the template's, what is to be on it besides what it has: content by
             name. The file ``ims.files`` among them lists their names, so that the guest and the
             next delivery tell them apart.
-        values: For the others, values by key; the keys stand below a prefix that each provider
-            chooses. See :mod:`ims_bootparams.values`.
+        values: For the others, values by key. The keys stand below a prefix that each provider
+            chooses, see :mod:`ims_bootparams.values`; those for the firmware's tables are the names
+            of fields of its system information (SMBIOS, type 1), as libvirt has them.
     """
 
     layout: str
@@ -236,6 +245,7 @@ class Delivery:
     digest: str
     nonce: str
     medium: bytes = field(default=b"", repr=False)
+    overlay: bytes = field(default=b"", repr=False)
     files: Mapping[str, bytes] = field(default_factory=lambda: _NO_FILES, repr=False)
     values: Mapping[str, str] = field(default_factory=lambda: _EMPTY, repr=False)
 
@@ -523,6 +533,29 @@ class Snapshot:
     current: bool = False
 
 
+class ChangeKind(StrEnum):
+    """What happened to a VM, whoever did it."""
+
+    STARTED = "started"  # its guest boots; one that goes on with saved memory was not started
+    MIGRATED = "migrated"  # it runs here now, and ran elsewhere before
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that happened to a VM.
+
+    Attributes:
+        vm: UUID of the VM, which may be a foreign one.
+        kind: What it was.
+        at: Seconds since the epoch at which we heard of it.
+    """
+
+    vm: str
+    kind: ChangeKind
+    at: float
+
+
 @dataclass(frozen=True, slots=True)
 class Metrics:
     """Counters and gauges of one VM, read at one time.
@@ -601,11 +634,13 @@ class CarrierLimits:
         max_bytes: In all: of the image, or of all values together.
         max_value_bytes: Of one value, for the carriers that are no media.
         live: Whether its content can be renewed while the VM runs (see ``LiveContext``).
+        overlay: Whether a delivery's second medium can go along.
     """
 
     max_bytes: int
     max_value_bytes: int = 0
     live: bool = False
+    overlay: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import Any
 from unittest import mock
 
 import cloudinit  # type: ignore[import-not-found]
-from cloudinit import distros, helpers, net, sources, user_data, util
+from cloudinit import distros, dmi, helpers, net, sources, url_helper, user_data, util
 from cloudinit.config import cc_ssh, cc_write_files, schema  # type: ignore[import-not-found]
 from cloudinit.distros import ug_util  # type: ignore[import-not-found]
 from cloudinit.handlers.cloud_config import (  # type: ignore[import-not-found]
@@ -26,7 +26,9 @@ from cloudinit.handlers.cloud_config import (  # type: ignore[import-not-found]
 from cloudinit.net import eni, netplan, network_state, networkd  # type: ignore[import-not-found]
 from cloudinit.sources import (  # type: ignore[import-not-found]
     DataSourceConfigDrive,
+    DataSourceNoCloud,
     DataSourceOpenNebula,
+    DataSourceOVF,
 )
 from cloudinit.sources.helpers import openstack  # type: ignore[import-not-found]
 
@@ -56,19 +58,24 @@ def rendered(config: dict[str, Any]) -> dict[str, str]:
 
 
 def accounts(config: dict[str, Any], keys: list[str]) -> dict[str, Any]:
-    """The users that cloud-init would make on Debian, and whom it would give the keys."""
+    """The users that cloud-init would make on Debian, whom it would give the keys, and how."""
     path = Path(cloudinit.__file__).parents[5] / "etc/cloud/cloud.cfg"
     base = util.load_yaml(path.read_text())
     config = copy.deepcopy(util.mergemanydict([config, base]))  # what follows changes it
     distro = distros.fetch("debian")("debian", base["system_info"], helpers.Paths({}))
     users, _ = ug_util.normalize_users_groups(config, distro)
     default, _ = ug_util.extract_default(users)
-    with mock.patch.object(cc_ssh.ssh_util, "setup_user_keys") as setup:
-        cc_ssh.apply_credentials(
-            keys, default, config["disable_root"], cc_ssh.ssh_util.DISABLE_USER_OPTS
-        )
+    ssh = cc_ssh.ssh_util
+    with (
+        mock.patch.object(ssh, "setup_user_keys", wraps=ssh.setup_user_keys) as setup,
+        mock.patch.object(ssh, "extract_authorized_keys", side_effect=lambda user: (user, [])),
+        mock.patch.object(ssh.util, "write_file") as write,
+    ):
+        keys = keys + config.get("ssh_authorized_keys", [])
+        cc_ssh.apply_credentials(keys, default, config["disable_root"], ssh.DISABLE_USER_OPTS)
     given = {call.args[1]: call.kwargs.get("options") or "" for call in setup.call_args_list}
-    return {"users": users, "default": default, "key_options": given}
+    lines = {call.args[0]: sorted(call.args[1].splitlines()) for call in write.call_args_list}
+    return {"users": users, "default": default, "key_options": given, "authorized_keys": lines}
 
 
 def processed(raw: bytes | str) -> tuple[dict[str, Any], list[list[str]]]:
@@ -133,11 +140,81 @@ def read_opennebula(directory: str) -> dict[str, Any]:
     }
 
 
+def read_configdrive_v1(directory: str) -> dict[str, Any]:
+    found = DataSourceConfigDrive.read_config_drive(directory)
+    meta_data = found["metadata"]
+    return {
+        "meta_data": {key: meta_data.get(key) for key in ("instance-id", "public-keys")},
+        "user_data": found["userdata"],
+        "vendor_data": None,
+        "network": found.get("networkdata"),  # it reads none
+        "dsmode": found["dsmode"],
+        "version": found["version"],
+    }
+
+
+def read_ovf(directory: str) -> dict[str, Any]:
+    name, contents = DataSourceOVF.get_ovf_env(directory)
+    source = object.__new__(DataSourceOVF.DataSourceOVF)
+    source.metadata, raw, config = DataSourceOVF.read_ovf_environment(contents, True)
+    assert not config, "no property is a password"
+    network = source.metadata.pop("network-config", None)
+    return {
+        "meta_data": source.metadata | {"public-keys": source.get_public_ssh_keys()},
+        "user_data": raw,
+        "vendor_data": None,
+        "network": network,
+        "name": name,
+        "properties": DataSourceOVF.get_properties(contents),
+    }
+
+
+SEED = {
+    "meta-data": b"{instance-id: theirs, local-hostname: theirs, public-keys: [ssh-rsa theirs]}",
+    "user-data": b"#cloud-config\n{runcmd: [theirs]}\n",
+    "vendor-data": b"",
+}
+
+
+def read_nocloud_net(directory: str) -> dict[str, Any]:
+    """On a machine with that serial number, where each URL is answered by the name at its end."""
+    serial = Path(directory, "serial").read_text()
+    fetched = []
+
+    def fetch(url: str, **_options: object) -> url_helper.StringResponse:
+        fetched.append(url)
+        return url_helper.StringResponse(SEED[url.rpartition("/")[2]])
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.object(dmi, "read_dmi_data", return_value=serial),
+        mock.patch.object(util, "get_cmdline", return_value="ro"),
+        mock.patch.object(util, "find_devs_with", return_value=[]),
+        mock.patch.object(url_helper, "read_file_or_url", side_effect=fetch),
+    ):
+        paths = helpers.Paths({"cloud_dir": folder, "run_dir": folder})
+        kinds = (DataSourceNoCloud.DataSourceNoCloud, DataSourceNoCloud.DataSourceNoCloudNet)
+        before, after = (kind({}, None, paths) for kind in kinds)
+        early = before._get_data()
+        assert after._get_data()
+    return {
+        "meta_data": after.metadata,
+        "user_data": after.userdata_raw,
+        "vendor_data": None,
+        "network": after.network_config,
+        "before_network": early,
+        "fetched": fetched,
+    }
+
+
 READERS = {
     "nocloud": read_nocloud,
     "nocloud-v1": read_nocloud,
     "configdrive": read_configdrive,
     "opennebula": read_opennebula,
+    "configdrive-v1": read_configdrive_v1,
+    "ovf": read_ovf,
+    "nocloud-net": read_nocloud_net,
 }
 
 

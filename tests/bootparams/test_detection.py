@@ -31,12 +31,13 @@ SOURCES = {
     "nocloud-v1": "NoCloud",
     "configdrive": "ConfigDrive",
     "opennebula": "OpenNebula",
+    "ovf": "OVF",
 }
 
 
 def medium(name: str, carrier: Carrier) -> bytes:
     kind = layout(name)
-    files = kind.render(replace(contexts.full(), interfaces=()))
+    files = kind.render(replace(contexts.full(), interfaces=(), properties={}))
     if carrier is Carrier.TEMPLATE_DISK:
         spare = {"spare": bytes(1 << 20)}
         of_the_template = build(Carrier.FAT_DISK, {**spare, "README": b"theirs"}, kind.label)
@@ -44,8 +45,8 @@ def medium(name: str, carrier: Carrier) -> bytes:
     return build(carrier, {**files, "ims.nonce": b"n-1\n"}, kind.label, serial="n-1")
 
 
-def identified(cloud_init: CloudInit, folder: Path, image: bytes) -> str:
-    """The data sources that ds-identify writes down for a machine with this disk."""
+def identified(cloud_init: CloudInit, folder: Path, image: bytes, serial: bytes = b"") -> str:
+    """The data sources that ds-identify writes down for a machine with this disk and number."""
     path = folder / "disk.img"
     path.write_bytes(image)
     blkid = shutil.which("blkid", path="/usr/sbin:/sbin")
@@ -63,6 +64,7 @@ def identified(cloud_init: CloudInit, folder: Path, image: bytes) -> str:
             "etc/cloud/cloud.cfg": (cloud_init.tree / "etc/cloud/cloud.cfg").read_bytes(),
             "sys/class/dmi/id/sys_vendor": b"QEMU\n",
             "sys/class/dmi/id/product_name": b"Standard PC (Q35 + ICH9, 2009)\n",
+            "sys/class/dmi/id/product_serial": serial + b"\n",
             "run/none": b"",
         },
     )
@@ -102,3 +104,17 @@ def test_our_own_medium_is_none_of_theirs(cloud_init: CloudInit, tmp_path: Path)
         folder.mkdir()
         found = identified(cloud_init, folder, medium("bootparams", carrier))
         assert "datasource_list: [  ]" in found
+
+
+def test_the_serial_number_of_nocloud_net_is_found(cloud_init: CloudInit, tmp_path: Path) -> None:
+    context = replace(contexts.small(), seed_url="http://192.0.2.1/seeds/")
+    serial = layout("nocloud-net").render(context)["serial"]
+    found = identified(cloud_init, tmp_path, medium("bootparams", Carrier.ISO), serial)
+    assert "datasource_list: [ NoCloud, None ]" in found
+
+
+def test_a_config_drive_of_version_1_is_found_by_no_cloud_init_of_today(
+    cloud_init: CloudInit, tmp_path: Path
+) -> None:
+    found = identified(cloud_init, tmp_path, medium("configdrive-v1", Carrier.FAT_DISK))
+    assert "datasource_list: [  ]" in found

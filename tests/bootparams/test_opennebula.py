@@ -232,3 +232,13 @@ def test_files_of_the_medium_lie_on_it_and_are_listed() -> None:
     assert rendered["service.conf"] == b"\0\xff"
     assert sourced(["dash"], rendered["context.sh"])["FILES"] == "service.conf"
     assert b"service.conf" not in rendered["ims.checks"]
+
+
+def test_what_the_user_says_of_a_card_wins_but_for_its_mac() -> None:
+    said = {"ETH0_DNS": "9.9.9.9", "ETH0_MAC": "02:00:00:00:00:01", "ETH7_IP": "192.0.2.77"}
+    variables = sourced(
+        ["dash"], LAYOUT.render(replace(full(), properties=said, secrets={}))["context.sh"]
+    )
+    assert variables["ETH0_DNS"] == "9.9.9.9"
+    assert variables["ETH0_MAC"] == contexts.MAC
+    assert variables["ETH7_IP"] == "192.0.2.77"

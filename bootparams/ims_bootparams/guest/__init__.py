@@ -10,7 +10,13 @@ from functools import cache
 from pathlib import Path
 from shlex import quote
 
-__all__ = ["cloud_init_receipt", "cloud_init_step", "program"]
+__all__ = [
+    "cloud_init_receipt",
+    "cloud_init_step",
+    "optimis_auto_mounter",
+    "optimis_bootstrap",
+    "program",
+]
 
 _PARTS = Path(__file__).with_name("parts")
 
@@ -42,6 +48,16 @@ def cloud_init_receipt(label: str, checks: str, root: str = "") -> bytes:
 def cloud_init_step() -> bytes:
     """The script that cloud-init runs each file and script of a context by."""
     return _assembled("cloud-init-step")
+
+
+def optimis_bootstrap() -> bytes:
+    """The script ``scripts/bootstrap.sh`` of OPTIMIS' discs, which such a guest runs."""
+    return _assembled("optimis-bootstrap")
+
+
+def optimis_auto_mounter() -> bytes:
+    """The script by which such a guest sees a recontextualization disc over its context disc."""
+    return _assembled("optimis-auto-mounter")
 
 
 @cache

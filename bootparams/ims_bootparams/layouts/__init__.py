@@ -38,6 +38,9 @@ class Layout:
         carriers: Where that reader looks for it.
         answers: Whether a receipt will come for this context.
         live: Whether the reader notices a new context while the guest runs.
+        overlay: Renders a second medium as ``render`` does the first, for readers that have two:
+            its files stand in place of the first's of the same name, and it alone is renewed while
+            the guest runs.
     """
 
     name: str
@@ -47,3 +50,4 @@ class Layout:
     carriers: tuple[Carrier, ...] = (Carrier.ISO,)
     answers: Callable[[Context], bool] = _never
     live: bool = False
+    overlay: Callable[[Context], Mapping[str, bytes]] | None = None

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING
 
 from ims_bootparams.guest import cloud_init_step
 from ims_bootparams.layouts import Layout
-from ims_bootparams.layouts.on_medium import beside, set_apart
+from ims_bootparams.layouts.limits import beside, set_apart
 from ims_bootparams.layouts.opennebula import LAYOUT as OPENNEBULA
 from ims_bootparams.layouts.opennebula import STEP_FILE, disc, run_script
 from ims_core.models import Carrier

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ims_bootparams.receipt import MAX_ITEMS
 from ims_bootparams.validation.common import check_hostname, check_text, check_unique, invalid
 from ims_bootparams.validation.network import check_interfaces
+from ims_bootparams.validation.seed import check_seed_url
 from ims_core.errors import InvalidError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from ims_core.models import Context, File, HostKey, Script, User
 
-__all__ = ["MAX_BYTES", "check_context", "check_renderable"]
+__all__ = ["MAX_BYTES", "check_context", "check_files", "check_renderable"]
 
 MAX_BYTES = 64 * 1024 * 1024
 """Bytes that the contents of files and scripts and raw user data may have together."""
@@ -72,20 +73,27 @@ def check_context(context: Context) -> None:
     _check_users(context.users)
     _check_host_keys(context.host_keys)
     _check_properties(context)
-    _check_files(context.files)
+    check_files("context.files", context.files)
     _check_scripts(context.scripts)
+    if context.seed_url:
+        check_seed_url("context.seed_url", context.seed_url)
 
 
-def check_renderable(context: Context) -> None:
+def check_renderable(context: Context, *, tells_seed: bool = False) -> None:
     """As :func:`check_context`, and each interface has its MAC, by which the guest knows it.
 
     Args:
         context: About to be rendered.
+        tells_seed: Whether this layout tells the guest ``seed_url``; no other one takes it, since
+            it would do nothing there.
 
     Raises:
         InvalidError: The first field that cannot be right.
     """
     check_context(context)
+    if context.seed_url and not tells_seed:
+        hint = "Leave it out, or use the layout nocloud-net, and leave out what it cannot carry."
+        raise invalid("context.seed_url", "this layout does not tell it", hint)
     for index, interface in enumerate(context.interfaces):
         if not interface.mac:
             field = f"context.interfaces[{index}].mac"
@@ -182,9 +190,18 @@ def _check_mapping(field: str, values: Mapping[str, str]) -> None:
         check_text(item, value)
 
 
-def _check_files(files: tuple[File, ...]) -> None:
+def check_files(name: str, files: tuple[File, ...]) -> None:
+    """Refuse files that no guest could have.
+
+    Args:
+        name: Of the field, as ``context.files``.
+        files: About to be told, or put there.
+
+    Raises:
+        InvalidError: The first of them that cannot be right.
+    """
     for index, file in enumerate(files):
-        field = f"context.files[{index}]"
+        field = f"{name}[{index}]"
         _check_path(f"{field}.path", file.path)
         if not 0 <= file.mode <= _MAX_MODE:
             problem = f"{file.mode:#o} is not a mode"
@@ -192,7 +209,7 @@ def _check_files(files: tuple[File, ...]) -> None:
         if not _OWNER.fullmatch(file.owner):
             hint = "Write user:group, by name or by number."
             raise invalid(f"{field}.owner", f"{file.owner!r} is not an owner", hint)
-    check_unique("context.files[{}].path", (file.path for file in files), "Keep one of them.")
+    check_unique(f"{name}[{{}}].path", (file.path for file in files), "Keep one of them.")
 
 
 def _check_path(field: str, path: str) -> None:

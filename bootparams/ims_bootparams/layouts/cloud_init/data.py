@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import zlib
 from contextlib import suppress
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ims_bootparams.guest import cloud_init_receipt
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CHECKS_FILE",
+    "answering_user_data",
+    "answers_by_user_data",
     "cloud_config",
     "expectations",
     "own_config",
@@ -37,6 +40,7 @@ _HEADER = b"#cloud-config"
 _HEAD = 4096  # bytes in which cloud-init looks for the header of a message
 _GZIP = b"\x1f\x8b"
 _MOST_YAML = 1 << 20
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 def user_data(context: Context, config: Mapping[str, Any]) -> bytes:
@@ -68,6 +72,34 @@ def user_data(context: Context, config: Mapping[str, Any]) -> bytes:
     return multipart(
         Part(kind, given), Part("text/cloud-config", cloud_config(config), merge=_MERGE)
     )
+
+
+def answering_user_data(context: Context, label: str, more: Mapping[str, Any] = _NOTHING) -> bytes:
+    """The user-data for readers that have no vendor-data.
+
+    Beside the rest it says what vendor-data would: whom the keys belong to and, where the user-data
+    is ours alone, how to answer.
+
+    Args:
+        context: Valid.
+        label: Of the medium.
+        more: What this layout has no other place for, as cloud-config.
+
+    Raises:
+        InvalidError: As :func:`user_data`.
+    """
+    config = {**own_config(context), **more}
+    if context.user_data is None:
+        script = cloud_init_receipt(label, CHECKS_FILE).decode()
+        config["bootcmd"] = [["sh", "-c", script]]
+    elif context.ssh_keys or any(user.name == context.default_user for user in context.users):
+        config |= identity(context)
+    return user_data(context, config)
+
+
+def answers_by_user_data(context: Context) -> bool:
+    """Whether :func:`answering_user_data` makes the guest answer."""
+    return context.user_data is None
 
 
 def _is_message(given: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""The files of a context that are on the medium itself."""
+"""What a layout says of what it cannot carry, and the files that are on the medium itself."""
 
 from __future__ import annotations
 
@@ -7,17 +7,42 @@ from typing import TYPE_CHECKING
 
 from ims_bootparams.digest import LIST_FILE, NONCE_FILE, check_media_name
 from ims_core.errors import InvalidError
+from ims_core.models import Context
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
-    from ims_core.models import Context
-
-__all__ = ["ON_MEDIUM", "beside", "set_apart"]
+__all__ = ["ON_MEDIUM", "beside", "refuse_all_but", "set_apart"]
 
 ON_MEDIUM = "/mnt/context/"
 """A context's file below this directory is put on the medium itself, under the rest of its path, by
 layouts whose readers look for files there; the others have it written to this very path."""
+
+_ALWAYS = ("instance_id", "hostname", "interfaces", "default_user")
+_EMPTY = Context()
+
+
+def refuse_all_but(layout: str, context: Context, carried: Collection[str]) -> None:
+    """Refuse what this layout has no place for.
+
+    Args:
+        layout: Its name.
+        context: Valid.
+        carried: The fields that it has a place for, beside the VM's identity and its cards, of
+            which it judges itself.
+
+    Raises:
+        InvalidError: The first other field that is not empty.
+    """
+    for field in Context.__slots__:
+        if field in carried or field in _ALWAYS:
+            continue
+        if getattr(context, field) != getattr(_EMPTY, field):
+            raise InvalidError(
+                f"context.{field}: the layout {layout} cannot carry it",
+                hint="Leave it out, or choose another layout; docs/context.md tells what each"
+                " carries.",
+            )
 
 
 def set_apart(context: Context) -> tuple[Context, dict[str, bytes]]:

@@ -1,0 +1,36 @@
+"""The check of the URL of a seed that the user serves."""
+
+from __future__ import annotations
+
+import re
+
+from ims_bootparams.validation.common import invalid
+
+__all__ = ["check_seed_url"]
+
+_CREDENTIALS = re.compile("[^/]*//[^/]*@")
+# RFC 3986, but for what ends a value where it is told (`;`), quotes it, or is never sent (`#`).
+# Schemes are compared in lower case by cloud-init, and a `%s` would be a place to fill in.
+_URL = re.compile(
+    r"https?://([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/"
+    r"([A-Za-z0-9._~!$&()*+,=:@/?-]|%[0-9A-Fa-f]{2})*(?<=/)"
+)
+
+
+def check_seed_url(field: str, url: str) -> None:
+    """Refuse what is no URL to which a reader could append the names of its files.
+
+    The URL itself stands in no error: it may hold a password.
+
+    Raises:
+        InvalidError: It is another kind of URL, or holds a password.
+    """
+    if _CREDENTIALS.match(url):
+        hint = "Serve it without: who may see the hypervisor's processes could read the password."
+        raise invalid(field, "it holds a user or a password", hint)
+    if not _URL.fullmatch(url):
+        hint = (
+            "Write http:// or https://, a host and a path that ends in /; use %xx for all but"
+            " letters, digits and ._~!$&()*+,=:@/?-"
+        )
+        raise invalid(field, "it is not the URL of a directory", hint)
