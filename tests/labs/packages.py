@@ -47,7 +47,15 @@ PACKAGES: dict[str, tuple[str, ...]] = {
     ),
     "judges": (
         *("cloud-image-utils", "dash", "dosfstools", "e2fsprogs", "genisoimage", "mtools"),
-        *("libxen-dev", "openssl", "shellcheck", "util-linux", "xorriso"),
+        *(
+            "libguestfs-tools",
+            "libxen-dev",
+            "linux-image-cloud-amd64",
+            "openssl",
+            "shellcheck",
+            "util-linux",
+            "xorriso",
+        ),
     ),
     "guest": GUEST,
     "cloud-guest": CLOUD_GUEST,
