@@ -40,6 +40,8 @@ if TYPE_CHECKING:
         Address,
         Carrier,
         CarrierLimits,
+        Change,
+        ChangeKind,
         Context,
         Delivery,
         Features,
@@ -62,12 +64,13 @@ if TYPE_CHECKING:
         VMSpec,
         Wait,
     )
-    from ims_core.service import Event, Ims, Phase
+    from ims_core.service import Event, Ims, Phase, Watched
     from ims_core.spi import (
         Clone,
         Console,
         ConsoleLog,
         Discarded,
+        Injection,
         LiveContext,
         Pause,
         Provider,
@@ -75,6 +78,7 @@ if TYPE_CHECKING:
         Suspend,
         TemplateStore,
         UndoLog,
+        Watch,
     )
 
 _HOMES = {
@@ -84,14 +88,14 @@ _HOMES = {
         "NotOursError UnavailableError UnsupportedError"
     ),
     "ims_core.models": (
-        "Address Carrier CarrierLimits Context Delivery Features File Finding Host HostKey "
-        "Interface ItemResult Mark Metrics Receipt Resource Script ShownContext Snapshot State "
-        "Template User VM VMSpec Wait"
+        "Address Carrier CarrierLimits Change ChangeKind Context Delivery Features File Finding "
+        "Host HostKey Interface ItemResult Mark Metrics Receipt Resource Script ShownContext "
+        "Snapshot State Template User VM VMSpec Wait"
     ),
-    "ims_core.service": "Event Ims Phase",
+    "ims_core.service": "Event Ims Phase Watched",
     "ims_core.spi": (
-        "Clone Console ConsoleLog Discarded LiveContext Pause Provider Snapshots Suspend "
-        "TemplateStore UndoLog"
+        "Clone Console ConsoleLog Discarded Injection LiveContext Pause Provider Snapshots Suspend "
+        "TemplateStore UndoLog Watch"
     ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
@@ -106,6 +110,8 @@ __all__ = [
     "CapacityError",
     "Carrier",
     "CarrierLimits",
+    "Change",
+    "ChangeKind",
     "Clone",
     "ConfigError",
     "ConflictError",
@@ -126,6 +132,7 @@ __all__ = [
     "ImageError",
     "Ims",
     "ImsError",
+    "Injection",
     "Interface",
     "InvalidError",
     "ItemResult",
@@ -153,6 +160,8 @@ __all__ = [
     "User",
     "VMSpec",
     "Wait",
+    "Watch",
+    "Watched",
     "__version__",
 ]
 

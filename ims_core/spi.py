@@ -104,6 +104,20 @@ Holding
         can be paused implements ``Suspend`` too, and ``resume`` lets it go on. One that is paused
         already is left so; one that is off, or suspended, is ``ConflictError``
         (``vm-not-running``, ``vm-suspended``).
+
+Watching
+    25. ``changes`` begins to listen with its first call, which returns nothing at once; then a call
+        returns what has happened since the one before, in order, each thing once, as soon as there
+        is anything, and nothing when its time is over. Foreign VMs are told of too. When something
+        may have been missed it raises ``UnavailableError``, and the next call begins anew. One
+        thread at a time calls it.
+
+Injecting
+    26. ``inject_files`` puts files into the root disk of a VM that is off (else ``ConflictError``,
+        ``vm-running`` or ``vm-suspended``). What it refuses it refuses before it writes; there is
+        never half a file, and repeated after a failure it comes to the same end. Where what it
+        needs is not installed it raises ``UnsupportedError`` (``injection-unavailable``), and
+        ``check`` says so.
 """
 
 from __future__ import annotations
@@ -125,7 +139,9 @@ if TYPE_CHECKING:
 
     from ims_core.models import (
         VM,
+        Change,
         Delivery,
+        File,
         Finding,
         Host,
         Interface,
@@ -146,6 +162,7 @@ __all__ = [
     "ConsoleLog",
     "ConsoleStream",
     "Discarded",
+    "Injection",
     "LiveContext",
     "Pause",
     "Progress",
@@ -154,6 +171,7 @@ __all__ = [
     "Suspend",
     "TemplateStore",
     "UndoLog",
+    "Watch",
     "require",
     "require_carrier",
 ]
@@ -516,6 +534,32 @@ class Clone(Protocol):
         """
 
 
+@runtime_checkable
+class Injection(Protocol):
+    """Files can be put into the disk of a VM (sentence 26)."""
+
+    def inject_files(self, vm: str, files: Sequence[File], *, timeout: float) -> None:
+        """Put these files there, with their modes and owners, within ``timeout`` seconds.
+
+        Raises:
+            ConflictError: ``vm-running``, ``vm-suspended``.
+            InvalidError: A file that cannot be put there; the message names its field.
+            UnsupportedError: ``injection-unavailable``.
+        """
+
+
+@runtime_checkable
+class Watch(Protocol):
+    """The hypervisor tells what happens to VMs as it happens (sentence 25)."""
+
+    def changes(self, timeout: float) -> Sequence[Change]:
+        """What has happened; waits for at most ``timeout`` seconds.
+
+        Raises:
+            UnavailableError: Something may have happened that was not heard.
+        """
+
+
 class ConsoleStream(Protocol):
     """A console that somebody is attached to."""
 
@@ -554,6 +598,8 @@ OPTIONAL: Mapping[str, type] = {
     "pause": Pause,
     "snapshots": Snapshots,
     "clone": Clone,
+    "watch": Watch,
+    "injection": Injection,
 }
 """The optional features by the word that ``ims show-provider`` uses."""
 

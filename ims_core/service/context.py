@@ -10,11 +10,12 @@ from ims_bootparams.validation import check_context
 from ims_core.errors import ImsError, InvalidError
 from ims_core.models import Carrier, ShownContext, State, Wait
 from ims_core.registry import layout as load_layout
-from ims_core.service.delivery import check_wait, choose, deliver, digest_for
+from ims_core.service.delivery import OVERLAY, check_wait, choose, deliver, digest_for, rendered
 from ims_core.service.events import Event, Phase
 from ims_core.service.lifecycle import OFF, changing, context_pending, refuse_unfinished
 from ims_core.service.operations import Kind
 from ims_core.service.patience import patiently
+from ims_core.service.session import BUSY_SECONDS
 from ims_core.service.waiting import Deadline, Expected, wait_for
 from ims_core.spi import LiveContext, require
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from ims_core.service.session import Session
     from ims_core.store import Intent
 
-__all__ = ["show", "tell_again", "update"]
+__all__ = ["renew", "show", "tell_again", "update"]
 
 _FIXED = {
     "instance_id": "It is the VM's UUID for all its life.",
@@ -52,7 +53,7 @@ def show(session: Session, name: str, *, layout: str, reveal: bool) -> ShownCont
         carrier,
         chosen.label if carrier.is_medium else "",
         digest_for(context, chosen),
-        chosen.render(context if reveal else redacted(context)),
+        rendered(context if reveal else redacted(context), chosen),
     )
 
 
@@ -73,7 +74,9 @@ def update(
         intent = session.intent_of(vm)
         layout = load_layout(intent.layout)
         context = _changed(intent.context, change)
-        live = _is_live(session, vm, intent, layout)
+        live = _is_live(session, vm, intent, layout) and (
+            layout.overlay is None or _is_in_overlay(vm, intent, context, layout)
+        )
         wait = _how_far(session, wait, context, layout, live=live)
         delivery = deliver(context, layout, Carrier(intent.carrier), session.provider.features)
         deadline.check("nothing was changed")
@@ -99,13 +102,39 @@ def tell_again(session: Session, vm: VM) -> bool:
     if intent is None or vm.mark is None or not context_pending(vm, intent):
         return False
     layout = load_layout(intent.layout)
-    if not _is_live(session, vm, intent, layout):
-        return False
+    if layout.overlay or not _is_live(session, vm, intent, layout):
+        return False  # what the first of two media holds may have changed as well
     features = session.provider.features
     delivery = deliver(intent.context, layout, Carrier(intent.carrier), features)
     _tell_guest(session, vm, delivery)
     session.store.save_mark(replace(vm.mark, digest=delivery.digest, nonce=delivery.nonce))
     return True
+
+
+def renew(session: Session, name: str) -> Expected | None:
+    """Tell a running guest once more what it is meant to know; None if it cannot be told now.
+
+    Returns:
+        What it will answer; with an empty nonce, if no answer will come.
+
+    Raises:
+        ConflictError: ``vm-busy``; or it does not run any more.
+    """
+    with changing(session, Kind.UPDATE, name, BUSY_SECONDS) as (running, vm, mark):
+        refuse_unfinished(session, vm, mark)
+        intent = session.intent_of(vm)
+        context, layout = intent.context, load_layout(intent.layout)
+        if not _is_live(session, vm, intent, layout):
+            return None
+        if layout.overlay is not None and context_pending(vm, intent):
+            return None  # what the first of two media holds may have changed as well
+        features = session.provider.features
+        delivery = deliver(context, layout, Carrier(intent.carrier), features)
+        running.aim(delivery.digest)
+        _tell_guest(running.session, vm, delivery)
+        session.store.save_mark(replace(mark, digest=delivery.digest, nonce=delivery.nonce))
+    answers = features.receipts and layout.answers(context)
+    return Expected(delivery.digest, delivery.nonce if answers else "")
 
 
 def _changed(context: Context, change: Callable[[Context], Context]) -> Context:
@@ -122,6 +151,15 @@ def _is_live(session: Session, vm: VM, intent: Intent, layout: Layout) -> bool:
     limits = session.provider.features.carriers.get(Carrier(intent.carrier))
     told = isinstance(session.provider, LiveContext) and limits is not None and limits.live
     return told and layout.live and vm.state is State.RUNNING
+
+
+def _is_in_overlay(vm: VM, intent: Intent, context: Context, layout: Layout) -> bool:
+    """Whether the second medium alone tells a guest all that it does not know yet."""
+    before, after = rendered(intent.context, layout), rendered(context, layout)
+    changed = {name for name in {*before, *after} if before.get(name) != after.get(name)}
+    overlaid = {name.removeprefix(OVERLAY) for name in after if name.startswith(OVERLAY)}
+    told = all(name.startswith(OVERLAY) or name in overlaid for name in changed)
+    return told and not context_pending(vm, intent)
 
 
 def _how_far(

@@ -6,6 +6,7 @@ go together is refused here, before anything is made.
 
 from __future__ import annotations
 
+from functools import partial
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,15 @@ from ims_core.models import Carrier, Delivery, Wait
 from ims_core.registry import layout as load_layout
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ims_bootparams.layouts import Layout
     from ims_core.models import Context, Features
 
-__all__ = ["check_wait", "choose", "deliver", "digest_for"]
+__all__ = ["OVERLAY", "check_wait", "choose", "deliver", "digest_for", "rendered"]
+
+OVERLAY = "overlay/"
+"""Before the names of the files of a layout's second medium, where both are told of."""
 
 
 def choose(
@@ -32,7 +38,11 @@ def choose(
             reader does not look there.
     """
     chosen = load_layout(layout or template_layout)
-    usable = [each for each in features.carriers if each in chosen.carriers]
+    usable = [
+        each
+        for each, limits in features.carriers.items()
+        if each in chosen.carriers and (limits.overlay or chosen.overlay is None)
+    ]
     for each in usable:
         if carrier in ("", each):
             return chosen, each
@@ -58,9 +68,18 @@ def check_wait(wait: Wait, layout: Layout, context: Context, features: Features)
         )
 
 
+def rendered(context: Context, layout: Layout) -> dict[str, bytes]:
+    """All files of this context in this layout, those of a second medium included."""
+    overlay = layout.overlay(context) if layout.overlay else {}
+    return {
+        **layout.render(context),
+        **{f"{OVERLAY}{name}": content for name, content in overlay.items()},
+    }
+
+
 def digest_for(context: Context, layout: Layout) -> str:
     """The digest that this context has in this layout."""
-    return digest_of(layout.render(context))
+    return digest_of(rendered(context, layout))
 
 
 def deliver(context: Context, layout: Layout, carrier: Carrier, features: Features) -> Delivery:
@@ -69,18 +88,28 @@ def deliver(context: Context, layout: Layout, carrier: Carrier, features: Featur
     Raises:
         InvalidError: The layout cannot carry a field, or the carrier (``context-too-large``) all.
     """
+    digest = digest_for(context, layout)
     files = dict(layout.render(context))
-    digest = digest_of(files)
     nonce = token_hex(8)
     limits = features.carriers[carrier]
     if carrier is Carrier.TEMPLATE_DISK:
         return Delivery(layout.name, carrier, digest, nonce, files=listed(files, nonce))
+    if carrier is Carrier.SMBIOS:
+        values = {name: content.decode("ascii") for name, content in files.items()}
+        return Delivery(layout.name, carrier, digest, nonce, values=values)
     if carrier.is_medium:
-        from ims_bootparams.media import build  # noqa: PLC0415 - pycdlib costs 40 ms
-
-        files[NONCE_FILE] = f"{nonce}\n".encode()
-        medium = build(carrier, files, layout.label, limit=limits.max_bytes, serial=nonce)
-        return Delivery(layout.name, carrier, digest, nonce, medium=medium)
+        medium = partial(_medium, carrier, layout.label, nonce, limits.max_bytes)
+        overlay = medium(layout.overlay(context)) if layout.overlay else b""
+        return Delivery(layout.name, carrier, digest, nonce, medium=medium(files), overlay=overlay)
     from ims_bootparams.values import to_values  # noqa: PLC0415 - few providers need it
 
     return Delivery(layout.name, carrier, digest, nonce, values=to_values(files, nonce, limits))
+
+
+def _medium(
+    carrier: Carrier, label: str, nonce: str, limit: int, files: Mapping[str, bytes]
+) -> bytes:
+    from ims_bootparams.media import build  # noqa: PLC0415 - pycdlib costs 40 ms
+
+    files = {**files, NONCE_FILE: f"{nonce}\n".encode()}
+    return build(carrier, files, label, limit=limit, serial=nonce)

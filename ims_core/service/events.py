@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
-__all__ = ["Event", "Listener", "Phase", "ignore"]
+__all__ = ["Event", "Listener", "Phase", "Watched", "What", "ignore"]
 
 
 class Phase(StrEnum):
@@ -49,6 +50,28 @@ class Event:
     message: str
     percent: float | None = None
     warning: bool = False
+
+
+What = Literal["started", "migrated", "stopped", "told", "answered", "failed", "lost", "listening"]
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One thing that was seen or done.
+
+    Attributes:
+        at: Seconds since the epoch.
+        what: ``started``, ``migrated`` or ``stopped`` for what happened to a VM; ``told``,
+            ``answered`` or ``failed`` for what became of renewing its context; ``lost`` and
+            ``listening`` for the connection.
+        vm: Its name; empty where it is about the connection.
+        message: For people.
+    """
+
+    at: float
+    what: What
+    vm: str = ""
+    message: str = ""
 
 
 Listener = Callable[[Event], None]

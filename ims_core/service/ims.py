@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING, ParamSpec, Self, TypeVar
 
 from ims_core.config import load_config, state_dir
@@ -15,14 +16,24 @@ from ims_core.service.workers import Workers
 from ims_core.spi import Console, ConsoleLog, TemplateStore, require
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
 
-    from ims_core.models import VM, Address, Finding, Metrics, ShownContext, Snapshot, Template
+    from ims_core.models import (
+        VM,
+        Address,
+        File,
+        Finding,
+        Metrics,
+        ShownContext,
+        Snapshot,
+        Template,
+    )
     from ims_core.placement import Constraints
-    from ims_core.service.events import Listener
+    from ims_core.service.events import Listener, Watched
     from ims_core.service.handles import Handle
+    from ims_core.service.order import Completion
     from ims_core.service.placing import Choice
     from ims_core.service.recovery import Recovery
     from ims_core.service.session import Session
@@ -124,6 +135,7 @@ class Ims:
         group: str = "",
         placement: str = "",
         constraints: Constraints | None = None,
+        completion: Completion | None = None,
     ) -> VM:
         """Create a VM, start it, and wait until it is as far as asked; or leave nothing of it.
 
@@ -148,6 +160,8 @@ class Ims:
             placement: The strategy instead of the group's: ``spread``, ``pack``, ``round-robin``,
                 ``free-memory``, or one that a plugin adds.
             constraints: Where it may be placed.
+            completion: Called with the VM as it will be made; it says what of the context depends
+                on that.
 
         Raises:
             InvalidError: A value that cannot be right; nothing was made.
@@ -173,6 +187,7 @@ class Ims:
             wait=Wait(wait),
             request=request_id,
             keep=keep_on_failure,
+            completion=completion,
         )
         if not (group or placement or constraints):
             return create(self.session(provider=provider, pool=pool), order, deadline)
@@ -240,12 +255,15 @@ class Ims:
         context: Context | None = None,
         layout: str = "",
         carrier: str = "",
+        completion: Completion | None = None,
     ) -> str:
         """The native artefact that :meth:`create_vm` would submit. Makes nothing."""
         from ims_core.service.create import prepare  # noqa: PLC0415 - as for templates
         from ims_core.service.order import Order  # noqa: PLC0415
 
-        order = Order(name, template, memory, vcpus, disk, context or Context(), layout, carrier)
+        told = context or Context()
+        order = Order(name, template, memory, vcpus, disk, told, layout, carrier)
+        order = replace(order, completion=completion)
         session = self.session(provider=provider, pool=pool)
         ready = prepare(session, order, Deadline(PLAN_SECONDS))
         return session.provider.plan(ready.spec, ready.delivery, ready.mark)
@@ -584,6 +602,37 @@ class Ims:
 
     # --- addresses and console ---
 
+    def inject_files(
+        self,
+        name: str,
+        files: Sequence[File],
+        *,
+        timeout: float = 300.0,
+        provider: str = "",
+        pool: str = "",
+    ) -> None:
+        """Put files into the disk of a VM that is off, without any help of its guest.
+
+        They are no part of its context, and stay whatever it is told.
+
+        Args:
+            name: Name or UUID.
+            files: With path, content, mode and owner.
+            timeout: Seconds for all of it.
+            provider: See the class.
+            pool: See the class.
+
+        Raises:
+            InvalidError: A file that cannot be put there; nothing was written.
+            ConflictError: ``vm-running``, ``vm-suspended``.
+            UnsupportedError: The provider cannot, or ``injection-unavailable``: what it needs is
+                not installed on this machine.
+            HypervisorError: ``image-unreadable``: its disk has no system that can be read.
+        """
+        from ims_core.service.injection import inject  # noqa: PLC0415 - as for templates
+
+        inject(self.session(provider=provider, pool=pool), name, files, Deadline(timeout))
+
     def get_addresses(self, name: str, *, provider: str = "", pool: str = "") -> Sequence[Address]:
         """The addresses of a VM, each with who says so."""
         return self.session(provider=provider, pool=pool).find(name, evidence=True).addresses
@@ -731,6 +780,31 @@ class Ims:
             pools = self.config.group(group).pools
             strategy = strategy or self.config.group(group).strategy
         return Choice(pools, strategy or DEFAULT_PLACEMENT, constraints or Constraints())
+
+    def watch(
+        self, *, provider: str = "", pool: str = "", seconds: float = inf, every: float = 5.0
+    ) -> Iterator[Watched]:
+        """Renew the context of each VM that somebody else starts, or that has migrated here.
+
+        It yields what it has seen and done, as it happens. Changes come from the hypervisor where
+        its provider has the feature ``watch``; a connection that was lost is made anew.
+
+        Args:
+            provider: See the class.
+            pool: See the class.
+            seconds: How long; until the caller ends it if infinite.
+            every: Seconds between two looks at all VMs, where the hypervisor tells nothing.
+
+        Raises:
+            InvalidError: ``every`` is no time.
+            ImsError: What no patience mends, as access that was denied.
+        """
+        from ims_core.service.watching import watch  # noqa: PLC0415 - as for templates
+
+        if not every > 0:
+            raise InvalidError(f"every: {every:g} s is no time between two looks", hint="use 5")
+        session = self._open.session(provider=provider, pool=pool)
+        yield from watch(session, seconds=seconds, every=every)
 
     # --- operations ---
 

@@ -40,6 +40,7 @@ class Kind:
     DELETE_SNAPSHOT = "delete-snapshot"
     DELETE_TEMPLATE = "delete-template"
     IMPORT = "import-template"
+    INJECT = "inject-files"
     PAUSE = "pause-vm"
     REBOOT = "reboot-vm"
     RESTORE = "restore-snapshot"

@@ -7,7 +7,7 @@ import json
 import os
 import pwd
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from uuid import uuid4
 
 from ims_bootparams.validation import check_context
@@ -25,9 +25,30 @@ if TYPE_CHECKING:
 
     from ims_core.service.session import Session
 
-__all__ = ["Order", "Ready", "completed", "drafted", "whoami"]
+__all__ = ["Completion", "Order", "Ready", "completed", "drafted", "whoami"]
 
 DEFAULT_MEMORY = 512 * 1024 * 1024
+
+
+class Completion(Protocol):
+    """Says what of a context depends on the VM as it will be made, such as its addresses."""
+
+    @property
+    def digest(self) -> str:
+        """Changes with whatever it makes of a VM."""
+
+    def __call__(self, spec: VMSpec, context: Context) -> Context:
+        """The whole context.
+
+        It may be called several times for one VM, and makes nothing.
+
+        Args:
+            spec: The VM, with a MAC for each card and the addresses that it will have.
+            context: As the caller gave it, with the VM's host name and cards.
+
+        Raises:
+            InvalidError: It cannot be said of this VM.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +67,16 @@ class Order:
     host: str = ""
     request: str = ""
     keep: bool = False
+    completion: Completion | None = None
 
     @property
     def digest(self) -> str:
         """Of what is asked for; how far to wait is no part of it."""
         parts = (self.name, self.template, self.memory, self.vcpus, self.disk)
-        text = json.dumps([*parts, context_to_json(self.context), self.layout, self.carrier])
+        told = [context_to_json(self.context), self.layout, self.carrier]
+        if self.completion is not None:
+            told.append(self.completion.digest)
+        text = json.dumps([*parts, *told])
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -99,6 +124,8 @@ def completed(
         interfaces=spec.interfaces,
         default_user=order.context.default_user or template.default_user,
     )
+    if order.completion is not None:
+        context = order.completion(spec, context)
     check_context(context)
     check_wait(order.wait, layout, context, features)
     delivery = deliver(context, layout, carrier, features)

@@ -44,6 +44,8 @@ TOPICS = (
     "templates",
     "suspending",
     "pausing",
+    "watching",
+    "injecting",
     "snapshots",
     "cloning",
     "failures",

@@ -37,6 +37,7 @@ _WHY = {
     "expect_start": "VMs cannot be started here",
     "image": "the target names no image file, and the provider makes no VMs from raw images",
     "make_foreign": "the target makes no foreign VMs",
+    "read_disk": "nobody reads the disks of VMs",
     "requests": "nobody counts the requests",
     "settings": "the target cannot be opened once more",
     "suspends_at_once": "a guest has to be up before it can be suspended",

@@ -56,6 +56,8 @@ class Target:
             lasts: at the first thing, or as late as possible if the second argument is true.
         busy: Makes it busy once, the next time that method is called in the context.
         patience: Seconds within which a call then has to end: the provider's own bound.
+        read_disk: The bytes and the mode of a file in the disk of the VM of that UUID, which is
+            off, read by other means than the provider.
         leftovers: Lists everything in the hypervisor, by other means than the provider: volumes,
             media, domains, reservations. It must be the same before and after each test. What
             ``inspect`` and ``list_templates`` see is compared when it is left out.
@@ -86,4 +88,5 @@ class Target:
     fails: Callable[[str, bool], AbstractContextManager[object]] | None = None
     busy: Callable[[str], AbstractContextManager[object]] | None = None
     patience: float = 60.0
+    read_disk: Callable[[str, str], tuple[bytes, int]] | None = None
     leftovers: Callable[[], AbstractSet[str]] | None = None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from ims_core.models import Carrier, CarrierLimits, Features, Finding, Host
 from ims_core.spi import NOTHING_KNOWN, Provider
 from ims_fake.directory import Directory
+from ims_fake.disk import put
 from ims_fake.domain import OFF, SUSPENDED, Domain, to_json
 from ims_fake.looking import counters, seen
 from ims_fake.machines import HOST, Machines, describe
@@ -18,10 +19,12 @@ from ims_fake.network import Network
 from ims_fake.pace import Pace
 from ims_fake.power import Power
 from ims_fake.pretended import Pretended
+from ims_fake.refusals import refuse_running
 from ims_fake.snapshots import KIND as SNAPSHOT
 from ims_fake.snapshots import Snapshots
 from ims_fake.templates import Templates
 from ims_fake.vms import VMs
+from ims_fake.watching import Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -30,7 +33,9 @@ if TYPE_CHECKING:
 
     from ims_core.models import (
         VM,
+        Change,
         Delivery,
+        File,
         Interface,
         Mark,
         Metrics,
@@ -94,6 +99,7 @@ class FakeProvider(Provider):
         )
         self._snapshots = Snapshots(self._vms, self._machines, self._pace, self._capacity)
         self._power = Power(self._vms, self._network, self._machines, self._pace)
+        self._watcher = Watcher(self._vms)
 
     @property
     def endpoint(self) -> str:
@@ -230,6 +236,21 @@ class FakeProvider(Provider):
     def delete_snapshot(self, vm: str, name: str) -> None:
         """See the SPI."""
         self._snapshots.delete(self._vms.existing(vm), name)
+
+    # --- what the hypervisor tells, and disks ---
+
+    def changes(self, timeout: float) -> Sequence[Change]:
+        """See the SPI."""
+        self._pace.look("changes")
+        return self._watcher.changes(timeout)
+
+    def inject_files(self, vm: str, files: Sequence[File], *, timeout: float) -> None:  # noqa: ARG002
+        """See the SPI."""
+        self._pace.step("inject-files")
+        with self._directory.locked():
+            domain = self._vms.existing(vm)
+            refuse_running(domain)
+            put(self._directory, domain.volume, files)
 
     # --- templates ---
 

@@ -13,6 +13,7 @@ from ims_core.models import Finding, Interface
 from ims_core.units import format_size
 from ims_kvm.acceleration import cpu_can_virtualize, kvm_usable
 from ims_kvm.access import check_access
+from ims_kvm.injecting import availability
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,6 +55,7 @@ def check(
         yield from check_access(connection, pool.path_of("").rstrip("/"))
         yield from _templates(templates)
     yield _network(networks)
+    yield availability(connection.getURI())
 
 
 def _acceleration(connection: libvirt.virConnect) -> Finding:

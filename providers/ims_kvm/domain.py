@@ -16,12 +16,22 @@ from ims_core.models import Carrier
 from ims_kvm.mark import PREFIXES, mark_element, storage_element
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from xml.etree.ElementTree import Element
 
-    from ims_core.models import Interface, Mark, VMSpec
+    from ims_core.models import Delivery, Interface, Mark, VMSpec
     from ims_kvm.volumes import Paths
 
-__all__ = ["AGENT_PORT", "RECEIPT_PORT", "build", "cards_of", "cd_with", "files_of"]
+__all__ = [
+    "AGENT_PORT",
+    "RECEIPT_PORT",
+    "build",
+    "cards_of",
+    "cd_with",
+    "files_of",
+    "has_system_information",
+    "system_information",
+]
 
 RECEIPT_PORT = "org.ims.receipt.0"
 AGENT_PORT = "org.qemu.guest_agent.0"
@@ -31,14 +41,14 @@ for prefix, namespace in PREFIXES.items():
     ET.register_namespace(prefix, namespace)
 
 
-def build(spec: VMSpec, mark: Mark, paths: Paths, carrier: Carrier, *, accelerated: bool) -> str:
+def build(spec: VMSpec, mark: Mark, paths: Paths, delivery: Delivery, *, accelerated: bool) -> str:
     """The domain's XML.
 
     Args:
         spec: The VM, prepared.
         mark: Goes into its metadata.
         paths: Where its files lie on the hypervisor's host.
-        carrier: What kind of medium the seed is.
+        delivery: How the context comes: on which kinds of media, or in the firmware's tables.
         accelerated: Use KVM; otherwise QEMU's emulation.
     """
     domain = ET.Element("domain", type="kvm" if accelerated else "qemu")
@@ -52,6 +62,9 @@ def build(spec: VMSpec, mark: Mark, paths: Paths, carrier: Carrier, *, accelerat
     system = ET.SubElement(domain, "os")
     _text(system, "type", "hvm", arch="x86_64", machine="q35")
     ET.SubElement(system, "boot", dev="hd")
+    if delivery.carrier is Carrier.SMBIOS:
+        ET.SubElement(system, "smbios", mode="sysinfo")
+        domain.append(system_information(delivery.values))
     features = ET.SubElement(domain, "features")
     ET.SubElement(features, "acpi")
     ET.SubElement(features, "apic")
@@ -60,7 +73,7 @@ def build(spec: VMSpec, mark: Mark, paths: Paths, carrier: Carrier, *, accelerat
     _text(domain, "on_poweroff", "destroy")
     _text(domain, "on_reboot", "restart")
     _text(domain, "on_crash", "destroy")
-    domain.append(_devices(spec, paths, carrier))
+    domain.append(_devices(spec, paths, delivery))
     ET.indent(domain)
     return ET.tostring(domain, encoding="unicode")
 
@@ -82,17 +95,35 @@ def files_of(xml: str) -> frozenset[str]:
     return frozenset(source.get("file", "") for source in sources)
 
 
-def cd_with(path: str) -> str:
-    """The CD drive that every VM with an ISO has, with this image in it."""
-    return ET.tostring(_seed(path, Carrier.ISO), encoding="unicode")
+def has_system_information(xml: str) -> bool:
+    """Whether a domain learns its context from its firmware's tables, and so has no medium."""
+    return fromstring(xml).find("sysinfo[@type='smbios']") is not None
 
 
-def _devices(spec: VMSpec, paths: Paths, carrier: Carrier) -> Element:
+def cd_with(path: str, *, second: bool) -> str:
+    """The first or second CD drive of a VM that has it, with this image in it."""
+    return ET.tostring(_cd(path, "sdb" if second else "sda"), encoding="unicode")
+
+
+def system_information(values: Mapping[str, str]) -> Element:
+    """What the firmware's tables are to say of the system."""
+    sysinfo = ET.Element("sysinfo", type="smbios")
+    system = ET.SubElement(sysinfo, "system")
+    for name, value in values.items():
+        _text(system, "entry", value, name=name)
+    return sysinfo
+
+
+def _devices(spec: VMSpec, paths: Paths, delivery: Delivery) -> Element:
     devices = ET.Element("devices")
     devices.append(_disk(spec, paths))
-    devices.append(_seed(paths.seed, carrier))
-    if carrier is Carrier.ISO:
+    if delivery.carrier is Carrier.ISO:
+        devices.append(_cd(paths.seed, "sda"))
+        if delivery.overlay:
+            devices.append(_cd(paths.overlay, "sdb"))
         ET.SubElement(devices, "controller", type="scsi", index="0", model="virtio-scsi")
+    elif delivery.carrier.is_medium:
+        devices.append(_medium(paths.seed, "disk", dev="vdb", bus="virtio"))
     for card in spec.interfaces:
         devices.append(_interface(card))
     serial = ET.SubElement(devices, "serial", type="pty")
@@ -124,13 +155,15 @@ def _disk(spec: VMSpec, paths: Paths) -> Element:
     return disk
 
 
-def _seed(path: str, carrier: Carrier) -> Element:
-    cd = carrier is Carrier.ISO
-    disk = ET.Element("disk", type="file", device="cdrom" if cd else "disk")
+def _cd(path: str, dev: str) -> Element:
+    """A drive on SCSI: the kernels of some distributions' cloud images have no driver for SATA."""
+    return _medium(path, "cdrom", dev=dev, bus="scsi")
+
+
+def _medium(path: str, device: str, **target: str) -> Element:
+    disk = ET.Element("disk", type="file", device=device)
     ET.SubElement(disk, "driver", name="qemu", type="raw")
     ET.SubElement(disk, "source", file=path)
-    # SCSI, because the kernels of some distributions' cloud images have no driver for SATA.
-    target = {"dev": "sda", "bus": "scsi"} if cd else {"dev": "vdb", "bus": "virtio"}
     ET.SubElement(disk, "target", target)
     ET.SubElement(disk, "readonly")
     return disk

@@ -17,7 +17,7 @@ from ims_bootparams.receipt import RECEIPT_BYTES, parse_receipt
 from ims_core.errors import ImsError, UnavailableError
 from ims_core.models import VM, State
 from ims_kvm.bounded import within
-from ims_kvm.domain import cards_of
+from ims_kvm.domain import cards_of, has_system_information
 from ims_kvm.evidence import addresses_of
 from ims_kvm.mark import read_mark
 from ims_kvm.saved import suspended_among
@@ -62,9 +62,9 @@ def inspect(
             vm = _vm(domain, stats["state.state"], stats["state.reason"], known, saved=saved)
             if vm.mark is not None and vm.mark.operation and vms is None:
                 pool = provider.pool if vm.uuid in known else provider.storage_of(domain)
-                problem = files.problem(vm.name, vm.mark, pool)
+                problem = files.problem(domain, vm.mark, pool)
                 if problem and vm.uuid in known:  # perhaps it is elsewhere
-                    problem = files.problem(vm.name, vm.mark, provider.storage_of(domain))
+                    problem = files.problem(domain, vm.mark, provider.storage_of(domain))
                 vm = replace(vm, problem=problem)
             vm = replace(vm, **sizes.get(vm.uuid, {}))
             if evidence:
@@ -87,7 +87,7 @@ class _Files:
     def __init__(self) -> None:
         self._names: dict[str, frozenset[str] | None] = {}
 
-    def problem(self, name: str, mark: Mark, pool: StoragePool) -> str:
+    def problem(self, domain: libvirt.virDomain, mark: Mark, pool: StoragePool) -> str:
         """What keeps a VM of ours from starting, in a few words."""
         if pool.name not in self._names:
             self._names[pool.name] = None
@@ -96,9 +96,9 @@ class _Files:
         files = self._names[pool.name]
         if files is None:
             return f"its storage pool {pool.name} cannot be read"
-        names = VolumeNames(name, mark.operation)
+        names = VolumeNames(domain.name(), mark.operation)
         lost = [] if names.root in files else [names.root]
-        if files.isdisjoint(names.seeds):
+        if files.isdisjoint(names.seeds) and not has_system_information(domain.XMLDesc()):
             lost.append(names.seeds[0])
         return f"lost: {', '.join(lost)}" if lost else ""
 

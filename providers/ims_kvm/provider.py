@@ -13,21 +13,22 @@ from ims_core.console import last_lines
 from ims_core.errors import ConflictError, InvalidError, NotFoundError
 from ims_core.models import VM, Carrier, CarrierLimits, Features, Host
 from ims_core.spi import NOTHING_KNOWN, Discarded, Provider, require_carrier
-from ims_kvm import checks, inspection, metrics, saved
+from ims_kvm import checks, injecting, inspection, metrics, saved
 from ims_kvm.acceleration import kvm_usable
 from ims_kvm.announce import Guarded, announced
 from ims_kvm.bounded import CALL_SECONDS, MAKING_SECONDS, bounded, within
 from ims_kvm.connection import Link, choose_uri, libvirt_errors
 from ims_kvm.console import LibvirtConsole
+from ims_kvm.delivering import deliver, deliver_live
 from ims_kvm.domain import build, files_of
 from ims_kvm.evidence import SOURCES
-from ims_kvm.live import seed_of, update_seed
 from ims_kvm.mark import read_mark, read_storage, write_mark
 from ims_kvm.networks import Networks
 from ims_kvm.shutdown import shut_down
 from ims_kvm.templates import Templates
 from ims_kvm.undo import discard, power_off, remove_vm, resource_name
 from ims_kvm.volumes import Paths, StoragePool, VolumeNames
+from ims_kvm.watching import Watcher
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from ims_core.models import (
+        Change,
         Delivery,
+        File,
         Finding,
         Interface,
         Mark,
@@ -61,9 +64,10 @@ class KvmProvider(Provider):
     spi: ClassVar[str] = "1.0"
     features: ClassVar[Features] = Features(
         carriers={
-            Carrier.ISO: CarrierLimits(max_bytes=64 * MIB, live=True),
+            Carrier.ISO: CarrierLimits(max_bytes=64 * MIB, live=True, overlay=True),
             Carrier.FAT_DISK: CarrierLimits(max_bytes=64 * MIB),
             Carrier.EXT2_DISK: CarrierLimits(max_bytes=64 * MIB),
+            Carrier.SMBIOS: CarrierLimits(max_bytes=KIB, max_value_bytes=KIB),
         },
         template_formats=("qcow2", "raw"),
         address_sources=(*SOURCES, "receipt"),
@@ -76,6 +80,7 @@ class KvmProvider(Provider):
         self.pool = pool
         self.networks = networks
         self.templates = Templates(pool)
+        self._watcher = Watcher(link)
 
     # --- connection ---
 
@@ -117,6 +122,7 @@ class KvmProvider(Provider):
 
     def close(self) -> None:
         """Close the connection."""
+        self._watcher.close()
         self._link.close()
 
     def check(self) -> Iterator[Finding]:
@@ -169,7 +175,7 @@ class KvmProvider(Provider):
         with libvirt_errors(f"VM {spec.name}"):
             names = VolumeNames(spec.name, mark.operation)
             paths, accelerated = self._paths(spec, names), kvm_usable(self.connection)
-            return build(spec, mark, paths, delivery.carrier, accelerated=accelerated)
+            return build(spec, mark, paths, delivery, accelerated=accelerated)
 
     def create(self, spec: VMSpec, delivery: Delivery, mark: Mark, undo: UndoLog) -> None:
         """Reserve its addresses, make its volumes, define the domain."""
@@ -197,7 +203,7 @@ class KvmProvider(Provider):
 
     @bounded(MAKING_SECONDS)
     def start(self, vm: str, delivery: Delivery | None) -> None:
-        """Write the seed, note it in the mark, power on."""
+        """Put the delivery in place, power on."""
         with self._domain(vm) as domain:
             if domain.isActive():
                 raise ConflictError(
@@ -206,15 +212,14 @@ class KvmProvider(Provider):
             saved.refuse_suspended(domain)
             mark = read_mark(domain)
             if delivery is not None and mark is not None and mark.nonce != delivery.nonce:
-                self.storage_of(domain).write(seed_of(domain, mark), delivery.medium)
-                write_mark(domain, replace(mark, digest=delivery.digest, nonce=delivery.nonce))
+                deliver(self.storage_of(domain), domain, mark, delivery)
             domain.create()
 
     @bounded(MAKING_SECONDS)
     def update_context(self, vm: str, delivery: Delivery) -> None:
-        """See :mod:`ims_kvm.live`."""
+        """See :mod:`ims_kvm.delivering`."""
         with self._domain(vm) as domain:
-            update_seed(self.storage_of(domain), domain, delivery)
+            deliver_live(self.storage_of(domain), domain, delivery)
 
     def stop(self, vm: str, *, force: bool, timeout: float) -> None:
         """Press the power button and watch, or pull the plug."""
@@ -224,6 +229,12 @@ class KvmProvider(Provider):
                 within(CALL_SECONDS, lambda: saved.forget(domain))
             else:
                 shut_down(self.connection, domain, timeout)
+
+    def inject_files(self, vm: str, files: Sequence[File], *, timeout: float) -> None:
+        """See :mod:`ims_kvm.injecting`."""
+        with self._domain(vm) as domain:
+            accelerated = within(CALL_SECONDS, lambda: kvm_usable(self.connection))
+            injecting.inject(domain, files, accelerated=accelerated, timeout=timeout)
 
     @bounded(MAKING_SECONDS)
     def suspend(self, vm: str) -> None:
@@ -277,6 +288,11 @@ class KvmProvider(Provider):
         """See :mod:`ims_kvm.inspection`."""
         with libvirt_errors("VMs"):
             return inspection.inspect(self, vms, evidence=evidence, known=known)
+
+    def changes(self, timeout: float) -> Sequence[Change]:
+        """See :mod:`ims_kvm.watching`."""
+        with libvirt_errors("events"):
+            return within(timeout + CALL_SECONDS, lambda: self._watcher.changes(timeout))
 
     def metrics(self, vms: Collection[str] | None = None) -> Sequence[Metrics]:
         """One request for all; see :mod:`ims_kvm.metrics` for a VM that hangs."""
@@ -374,17 +390,15 @@ class KvmProvider(Provider):
             names = VolumeNames(spec.name, undo.operation)
             paths = self._paths(spec, names)
             accelerated = kvm_usable(self.connection)
-            xml = build(spec, mark, paths, delivery.carrier, accelerated=accelerated)
+            xml = build(spec, mark, paths, delivery, accelerated=accelerated)
             for index, card in enumerate(spec.interfaces):
                 self._reserve(spec, card, index, undo)
             with announced(undo, "volume", names.root):
                 self.pool.create_overlay(
                     names.root, spec.disk, paths.template, spec.template.format
                 )
-            seed = names.seeds[0]
-            with announced(undo, "volume", seed):
-                self.pool.create_raw(seed, len(delivery.medium))
-            self.pool.fill(seed, delivery.medium)
+            self._make_medium(names.seeds[0], delivery.medium, undo)
+            self._make_medium(names.overlays[0], delivery.overlay, undo)
             for name in (names.console, names.receipt):
                 undo.announce("volume", name)  # QEMU's log daemon makes them at the start
             undo.announce("domain", spec.uuid)
@@ -408,8 +422,15 @@ class KvmProvider(Provider):
         return Paths(
             self.pool.name,
             self.templates.image_path(spec.template.name),
-            *map(self.pool.path_of, (names.root, names.seeds[0], names.console, names.receipt)),
+            *map(self.pool.path_of, (names.root, names.seeds[0], names.overlays[0])),
+            *map(self.pool.path_of, (names.console, names.receipt)),
         )
+
+    def _make_medium(self, volume: str, content: bytes, undo: UndoLog) -> None:
+        if content:
+            with announced(undo, "volume", volume):
+                self.pool.create_raw(volume, len(content))
+            self.pool.fill(volume, content)
 
     def _reserve(self, spec: VMSpec, card: Interface, index: int, undo: UndoLog) -> None:
         entry = self.networks.reservation(card, spec.name, index)

@@ -52,6 +52,11 @@ class VolumeNames:
         return f"{self._base}.seed-a", f"{self._base}.seed-b"
 
     @property
+    def overlays(self) -> tuple[str, str]:
+        """The second medium, where the layout has one; two for the same reason."""
+        return f"{self._base}.overlay-a", f"{self._base}.overlay-b"
+
+    @property
     def console(self) -> str:
         """What the guest printed on its serial port."""
         return f"{self._base}.log"
@@ -64,7 +69,7 @@ class VolumeNames:
     @property
     def all(self) -> tuple[str, ...]:
         """All of them."""
-        return (self.root, *self.seeds, self.console, self.receipt)
+        return (self.root, *self.seeds, *self.overlays, self.console, self.receipt)
 
     @property
     def _base(self) -> str:
@@ -79,6 +84,7 @@ class Paths:
     template: str
     root: str
     seed: str
+    overlay: str
     console: str
     receipt: str
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import tarfile
 import time
 from contextlib import contextmanager
 from functools import partial
@@ -106,8 +107,19 @@ def target_of(
             fails=failing,
             busy=busy_once,
             patience=5.0,
+            read_disk=partial(read_disk, pool),
             leftovers=lambda: {_leftover(name) for name in contents(pool)},
         )
+
+
+def read_disk(pool: Path, uuid: str, path: str) -> tuple[bytes, int]:
+    """A file in a VM's disk, with its mode."""
+    description = json.loads((pool / "domains" / f"{uuid}.json").read_text())
+    with tarfile.open(pool / "volumes" / description["volume"]) as tar:
+        member = tar.getmember(path)
+        file = tar.extractfile(member)
+        assert file is not None
+        return file.read(), member.mode
 
 
 def _leftover(name: str) -> str:

@@ -9,10 +9,11 @@ from xml.etree import ElementTree as ET
 
 import libvirt
 import pytest
+from defusedxml.ElementTree import fromstring
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ims_core import Carrier, Interface, Mark, State, Template, VMSpec
+from ims_core import Carrier, Delivery, Interface, Mark, State, Template, VMSpec
 from ims_kvm import KvmProvider
 from ims_kvm.access import _closed_to
 from ims_kvm.connection import choose_uri
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TEMPLATE = Template("tiny", "qcow2", "sha256:" + "0" * 64, 1, 1 << 20)
-PATHS = Paths("p", "/p/base.qcow2", "/p/vm.qcow2", "/p/vm.seed-a", "/p/vm.log", "/p/vm.receipt")
+PATHS = Paths(
+    *("p", "/p/base.qcow2", "/p/vm.qcow2", "/p/vm.seed-a", "/p/vm.overlay-a"),
+    *("/p/vm.log", "/p/vm.receipt"),
+)
 UUID = "6b1f7c2e-3c39-4a0e-9f3f-0d8f5b1a7c11"
 # What XML 1.0 can hold: marks are ours, but a template's name came from a person.
 OPERATION = "0123456789abcdef"
@@ -36,6 +40,10 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Cn"
 
 def spec(*cards: Interface) -> VMSpec:
     return VMSpec("web01", UUID, TEMPLATE, 256 << 20, 2, 1 << 30, cards)
+
+
+def delivery(carrier: Carrier, **parts: Any) -> Delivery:
+    return Delivery("l", carrier, "sha256:" + "0" * 64, "n", **parts)
 
 
 @pytest.fixture
@@ -57,7 +65,7 @@ def test_libvirt_accepts_the_domain_and_gives_back_what_went_in(
         Interface(network="bridge:br0", mac="52:54:00:00:00:02"),
         Interface(network="user", mac="52:54:00:00:00:03"),
     )
-    xml = build(spec(*cards), mark, PATHS, Carrier.ISO, accelerated=False)
+    xml = build(spec(*cards), mark, PATHS, delivery(Carrier.ISO), accelerated=False)
     # The test driver knows only its own type of domain.
     xml = xml.replace('type="qemu"', 'type="test"', 1)
     domain = connection.defineXML(xml)
@@ -70,6 +78,28 @@ def test_libvirt_accepts_the_domain_and_gives_back_what_went_in(
         "52:54:00:00:00:02": "",
         "52:54:00:00:00:03": "",
     }
+
+
+def test_a_second_medium_has_a_drive_of_its_own(connection: libvirt.virConnect) -> None:
+    mark = Mark("store", OPERATION, UUID)
+    two = delivery(Carrier.ISO, medium=b"1", overlay=b"2")
+    xml = build(spec(), mark, PATHS, two, accelerated=False).replace('"qemu"', '"test"', 1)
+    read = fromstring(connection.defineXML(xml).XMLDesc())
+    assert [
+        (disk.find("target").get("dev"), disk.find("source").get("file"))  # type: ignore[union-attr]
+        for disk in read.iterfind("devices/disk[@device='cdrom']")
+    ] == [("sda", PATHS.seed), ("sdb", PATHS.overlay)]
+
+
+def test_a_value_of_the_firmware_s_tables_comes_back(connection: libvirt.virConnect) -> None:
+    serial = "ds=nocloud-net;s=http://192.0.2.1/a,b/%41&'/;h=web-1"
+    told = delivery(Carrier.SMBIOS, values={"serial": serial})
+    mark = Mark("store", OPERATION, UUID)
+    xml = build(spec(), mark, PATHS, told, accelerated=False).replace('"qemu"', '"test"', 1)
+    read = fromstring(connection.defineXML(xml).XMLDesc())
+    assert read.findtext("sysinfo/system/entry[@name='serial']") == serial
+    assert read.find("os/smbios[@mode='sysinfo']") is not None
+    assert read.find("devices/disk[@device='cdrom']") is None
 
 
 @given(

@@ -6,7 +6,9 @@ from tests.mutants import (
     conduct,
     copying,
     creating,
+    hearing,
     holding,
+    injecting,
     interrupting,
     life,
     looking,
@@ -33,6 +35,8 @@ MUTANTS: tuple[Mutant, ...] = tuple(
         snapshots,
         copying,
         holding,
+        hearing,
+        injecting,
     )
     for mutant in module.mutants.found
 )

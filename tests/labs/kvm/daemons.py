@@ -84,6 +84,21 @@ def stop() -> list[str]:
     return ended
 
 
+def restart_libvirtd() -> None:
+    """End the libvirtd that the lab started, and start another; guests go on meanwhile.
+
+    Raises:
+        LabUnavailableError: It is not the lab's, but was found.
+    """
+    ours = started()
+    old = [process for process in ours if process.program == "libvirtd"]
+    if not old:
+        raise LabUnavailableError("libvirtd is not the lab's own, so it is not restarted")
+    for process in old:
+        end(process)
+    _start_libvirtd([process for process in ours if process not in old])
+
+
 def _start_virtlogd(others: Sequence[Process]) -> Process:
     log = directory() / "virtlogd.log"
     Path("/run/lock").mkdir(exist_ok=True)  # for consoles; a bare container may lack it

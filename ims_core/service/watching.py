@@ -1,0 +1,146 @@
+"""Watching a pool: the context of a VM that somebody else starts, or moves here, is renewed.
+
+OPTIMIS calls this recontextualization. A guest that was started behind our back reads the delivery
+of an earlier start, whose nonce proves nothing; told again, it answers for what it knows now.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from ims_core.errors import ImsError, UnavailableError
+from ims_core.models import ChangeKind
+from ims_core.service.changes import Changes
+from ims_core.service.context import renew
+from ims_core.service.events import Watched
+from ims_core.service.lifecycle import OFF
+from ims_core.service.operations import Kind
+from ims_core.service.waiting import Deadline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ims_core.models import VM
+    from ims_core.service.changes import Happened
+    from ims_core.service.events import What
+    from ims_core.service.session import Session
+    from ims_core.service.waiting import Expected
+
+__all__ = ["watch"]
+
+ANSWER_SECONDS = 300.0
+"""So long an answer of a guest is looked for; it may be booting."""
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 15.0
+_LATE = 1.0  # seconds by which an event may be heard after the operation that made it has ended
+_STARTING = (Kind.CREATE, Kind.CLONE, Kind.START, Kind.REBOOT)
+
+
+def watch(session: Session, *, seconds: float, every: float) -> Iterator[Watched]:
+    """Renew contexts for so long, and tell what was seen and done as it happens.
+
+    Args:
+        session: Its pool.
+        seconds: When to end; infinite for until the caller ends it.
+        every: Seconds between two looks at all VMs, where the hypervisor itself tells nothing.
+
+    Raises:
+        ImsError: What no patience mends: access that was denied, a store that cannot be used.
+    """
+    deadline, changes, answers = Deadline(seconds), Changes(session, every), _Answers(session)
+    todo: deque[Happened] = deque()
+    pause, told = 0.0, ""
+    while not deadline.expired:
+        deadline.pause(0)  # the hypervisor waits for us, and knows of no cancellation
+        try:
+            todo.extend(changes.wait(deadline))
+            if told != "listening":
+                pause, told = 0.0, "listening"
+                yield _now("listening", message=f"to {session.provider.endpoint}")
+            while todo:
+                yield from _handled(session, todo[0], answers)
+                todo.popleft()
+            yield from answers.look()
+        except UnavailableError as error:
+            if told != "lost":
+                told = "lost"
+                yield _now("lost", message=str(error))
+            pause = min(2 * pause, _LONGEST_PAUSE) or _FIRST_PAUSE
+            deadline.pause(pause)
+
+
+def _handled(session: Session, happened: Happened, answers: _Answers) -> Iterator[Watched]:
+    """What was done about one change."""
+    change = happened.change
+    intent = session.store.intent(change.vm)
+    found = session.provider.inspect([change.vm]) if intent is not None else ()
+    if not found:
+        return  # foreign, another store's, or gone
+    (vm,) = found
+    by_us = change.kind is ChangeKind.STARTED and _is_ours(session, happened)
+    yield Watched(change.at, change.kind.value, vm.name, "by IMS" if by_us else "")
+    if by_us or change.kind is ChangeKind.STOPPED:
+        return
+    try:
+        expected = renew(session, vm.uuid)
+    except UnavailableError:
+        raise
+    except ImsError as error:
+        yield _now("failed", vm.name, str(error))
+        return
+    if expected is None:
+        yield _now("failed", vm.name, "its context is read at its next start only")
+        return
+    yield _now("told", vm.name, f"its context, {expected.digest}")
+    answers.await_(vm, expected)
+
+
+def _is_ours(session: Session, happened: Happened) -> bool:
+    """Whether it was IMS that started the VM: such a start brings a delivery of its own."""
+    since, until = happened.since - _LATE, happened.change.at
+    return any(
+        each.vm == happened.change.vm
+        and each.kind in _STARTING
+        and each.started <= until
+        and (each.ended is None or each.ended >= since)
+        for each in session.store.operations(session.pool.name)
+    )
+
+
+class _Answers:
+    """The answers that guests still owe."""
+
+    def __init__(self, session: Session) -> None:
+        """None yet."""
+        self._session = session
+        self._awaited: dict[str, tuple[str, Expected, Deadline]] = {}
+
+    def await_(self, vm: VM, expected: Expected) -> None:
+        """Look for the answer of a VM from now on, if one will come."""
+        if expected.nonce:
+            self._awaited[vm.uuid] = (vm.name, expected, Deadline(ANSWER_SECONDS))
+
+    def look(self) -> Iterator[Watched]:
+        """Those that have come, and those that will not."""
+        if not self._awaited:
+            return
+        seen = self._session.provider.inspect(list(self._awaited), evidence=True)
+        found = {vm.uuid: vm for vm in seen}
+        for uuid, (name, expected, deadline) in list(self._awaited.items()):
+            vm = found.get(uuid)
+            receipt = vm.receipt if vm is not None else None
+            if vm is None or vm.state in OFF:
+                del self._awaited[uuid]
+            elif receipt is not None and receipt.nonce == expected.nonce:
+                del self._awaited[uuid]
+                problem = receipt.problem(digest=expected.digest, nonce=expected.nonce)
+                yield _now("failed" if problem else "answered", name, problem)
+            elif deadline.expired:
+                del self._awaited[uuid]
+                yield _now("failed", name, f"no answer within {ANSWER_SECONDS:g} s")
+
+
+def _now(what: What, vm: str = "", message: str = "") -> Watched:
+    return Watched(time.time(), what, vm, message)
