@@ -35,6 +35,7 @@ class ContextWords(CardWords):
     files: Words
     scripts: Words
     user_data: str
+    seed_url: str
 
 
 _CARDS = (
@@ -110,6 +111,12 @@ _CONTEXT = (
         help="A program the guest runs once, after all else was applied. Repeatable.",
     ),
     click.option("--user-data", default="", metavar="FILE", help="Raw user-data for cloud-init."),
+    click.option(
+        "--seed-url",
+        default="",
+        metavar="URL",
+        help="Where the guest fetches all else, for the layout nocloud-net; you serve it.",
+    ),
 )
 
 

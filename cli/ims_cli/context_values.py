@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ims_cli.context_options import ContextWords
 
-__all__ = ["build_context", "changed"]
+__all__ = ["build_context", "changed", "files_of"]
 
 T = TypeVar("T")
 
@@ -49,13 +49,16 @@ def build_context(words: ContextWords) -> Context:
         host_keys=tuple(_host_key(path, inputs) for path in words["host_keys"]),
         properties=dict(_once("--set", _pairs("--set", words["properties"], "KEY=VALUE"))),
         secrets=dict(_once("--secret", secrets)),
-        files=tuple(
-            _file(guest, local, inputs)
-            for guest, local in _pairs("--file", words["files"], "GUEST_PATH=FILE[:MODE]")
-        ),
+        files=_files(words["files"], inputs),
         scripts=tuple(_script(path, inputs) for path in words["scripts"]),
         user_data=inputs.read("--user-data", user_data) if user_data else None,
+        seed_url=words["seed_url"],
     )
+
+
+def files_of(words: Iterable[str], owner: str) -> tuple[File, ...]:
+    """The files of ``--file`` alone, with this owner; raises as :func:`build_context`."""
+    return tuple(replace(each, owner=owner) for each in _files(words, Inputs()))
 
 
 def changed(context: Context, words: ContextWords, unset: Iterable[str]) -> Context:
@@ -89,6 +92,7 @@ def changed(context: Context, words: ContextWords, unset: Iterable[str]) -> Cont
         files=_merged(context.files, new.files, "path"),
         scripts=_merged(context.scripts, new.scripts, "name"),
         user_data=context.user_data if new.user_data is None else new.user_data,
+        seed_url=new.seed_url or context.seed_url,
     )
 
 
@@ -176,6 +180,11 @@ def _host_key(path: str, inputs: Inputs) -> HostKey:
     algorithm = public.partition(" ")[0]
     kind = known.get(algorithm, "ecdsa" if algorithm.startswith("ecdsa-") else algorithm)
     return HostKey(kind, inputs.read_text("--host-key", path), public)
+
+
+def _files(words: Iterable[str], inputs: Inputs) -> tuple[File, ...]:
+    pairs = _pairs("--file", words, "GUEST_PATH=FILE[:MODE]")
+    return tuple(_file(guest, local, inputs) for guest, local in pairs)
 
 
 def _file(guest: str, local: str, inputs: Inputs) -> File:

@@ -41,6 +41,8 @@ VERBS = {
     "set-ip": Verb("addresses", "Give a VM's card static addresses, or DHCP."),
     "show-context": Verb("context", "Show what a VM's guest is told, file by file."),
     "update-context": Verb("context", "Change what a VM's guest is told."),
+    "inject-files": Verb("inject", "Put files into the disk of a VM that is off."),
+    "watch": Verb("watch", "Renew the context of each VM that somebody else starts."),
     "console-vm": Verb("console", "Attach to a VM's console, or show what it printed last."),
     "import-template": Verb("templates", "Bring an image into a pool as a template."),
     "list-templates": Verb("templates", "List the templates of a pool."),

@@ -18,6 +18,7 @@ __all__ = [
     "output_option",
     "pool_options",
     "quiet_option",
+    "seconds_type",
     "timeout_option",
     "wait_option",
 ]
@@ -29,7 +30,7 @@ EVIDENCE = ("address", "ready")
 """The words of ``--wait`` with which the guest's addresses are asked for."""
 
 
-def _seconds(text: str) -> float:
+def seconds_type(text: str) -> float:
     """A time of more than nothing and less than for ever."""
     try:
         seconds = float(text)
@@ -75,7 +76,7 @@ def timeout_option(default: int, what: str) -> Callable[[F], F]:
     """``--timeout``, with what ends when the time is over."""
     return click.option(
         "--timeout",
-        type=_seconds,
+        type=seconds_type,
         default=default,
         show_default=True,
         metavar="SECONDS",

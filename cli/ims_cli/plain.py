@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Template,
     )
     from ims_core.registry import Plugin
+    from ims_core.service.events import Watched
     from ims_core.store import Operation
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "template_data",
     "vm_data",
     "vm_details",
+    "watched_data",
 ]
 
 _METRICS = (
@@ -191,6 +193,16 @@ def operation_data(operation: Operation) -> Data:
         "started": operation.started,
         "ended": operation.ended,
         "error": dict(operation.error) or None,
+    }
+
+
+def watched_data(watched: Watched) -> Data:
+    """One thing that was seen or done; the time in seconds since the epoch."""
+    return {
+        "at": watched.at,
+        "what": watched.what,
+        "vm": watched.vm or None,
+        "message": watched.message or None,
     }
 
 

@@ -33,6 +33,7 @@ def built(**words: Any) -> Context:
         "files": (),
         "scripts": (),
         "user_data": "",
+        "seed_url": "",
     }
     return build_context({**nothing, **words})  # type: ignore[typeddict-item]
 

@@ -20,10 +20,16 @@ __all__ = ["create_vm"]
 @click.argument("name", default="")
 @click.option("--template", default="", metavar="NAME", help="The pool's default if absent.")
 @click.option("--memory", default="", metavar="SIZE", help="As 512M or 2G.")
-@click.option("--vcpus", type=int, default=1, show_default=True, metavar="N", help="Virtual CPUs.")
+@click.option("--vcpus", type=int, metavar="N", help="Virtual CPUs; 1 if absent.")
 @click.option("--disk", default="", metavar="SIZE", help="As 10G; the template's size if absent.")
 @card_options
 @context_options
+@click.option(
+    "--opennebula-template", default="", metavar="FILE", help="A VM template of OpenNebula."
+)
+@click.option(
+    "--opennebula-facts", default="", metavar="FILE", help="What that names and IMS cannot know."
+)
 @click.option("--context-layout", default="", metavar="NAME", help="Instead of the template's.")
 @click.option("--context-carrier", default="", metavar="NAME", help="Instead of the provider's.")
 @click.option("--group", default="", metavar="NAME", help="Place it among this group's pools.")
@@ -45,8 +51,10 @@ def create_vm(
     name: str,
     template: str,
     memory: str,
-    vcpus: int,
+    vcpus: int | None,
     disk: str,
+    opennebula_template: str,
+    opennebula_facts: str,
     context_layout: str,
     context_carrier: str,
     group: str,
@@ -87,6 +95,16 @@ def create_vm(
         "carrier": context_carrier,
     }
     with connect(quiet=quiet) as ims:
+        if opennebula_template:
+            from ims_cli.opennebula import add_order, read_template  # noqa: PLC0415 - seldom
+
+            networks = ims.config.networks.values()
+            source = read_template(opennebula_template, opennebula_facts, networks)
+            named = add_order(order, source)
+            name = name or named
+        elif opennebula_facts:
+            raise click.UsageError("--opennebula-facts is for --opennebula-template")
+        order["vcpus"] = 1 if order["vcpus"] is None else order["vcpus"]
         if dry_run:
             plan = ims.plan_vm(name, **order)
             emit({"plan": plan}, output, plan.splitlines)
