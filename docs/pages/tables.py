@@ -54,7 +54,7 @@ def _layouts() -> Iterator[str]:
         layout: Layout = plugin.loaded
         cells = ["yes" if carrier in layout.carriers else "" for carrier in Carrier]
         live = "yes" if layout.live else "no"
-        names = (f"`{layout.name}`", f"`{layout.label}`", layout.reader)
+        names = (f"`{layout.name}`", layout.label and f"`{layout.label}`", layout.reader)
         yield f"| {' | '.join((*names, *cells, _answers(layout), live))} |"
 
 
@@ -76,7 +76,9 @@ def _carriers() -> Iterator[str]:
 def _limit(limits: CarrierLimits | None) -> str:
     if limits is None:
         return ""
-    return f"to {format_size(limits.max_bytes)}{', live' if limits.live else ''}"
+    words = [f"to {format_size(limits.max_bytes)}"]
+    words += ["live"] * limits.live + ["two media"] * limits.overlay
+    return ", ".join(words)
 
 
 def _wire() -> Iterator[str]:

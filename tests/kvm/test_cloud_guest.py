@@ -10,6 +10,10 @@ import hashlib
 import os
 import re
 import time
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
@@ -122,7 +126,8 @@ def test_nocloud_and_a_changed_address_at_the_next_start(lab: Lab, tmp_path: Pat
 
 @pytest.mark.full  # two minutes each; the layouts themselves are judged by cloud-init's own code
 @pytest.mark.parametrize(
-    ("layout", "carrier"), [("configdrive", "fat-disk"), ("opennebula", "iso")]
+    ("layout", "carrier"),
+    [("configdrive", "fat-disk"), ("opennebula", "iso"), ("ovf", "iso"), ("hepix", "iso")],
 )
 def test_the_other_layouts_with_two_static_cards(
     lab: Lab, tmp_path: Path, layout: str, carrier: str
@@ -154,6 +159,69 @@ def test_raw_user_data_is_unchanged_in_the_guest_and_the_receipt_comes(
     assert items == {"cloud-init", "hostname", "interfaces.0"}
     [said] = facts(lab, "deb-raw")
     assert hashlib.sha256(raw.read_bytes()).hexdigest() in said
+
+
+def printed(lab: Lab, name: str) -> str:
+    """What the guest's first run of a script printed, once it has."""
+    deadline = time.monotonic() + float(BOOT_SECONDS)
+    while not (said := facts(lab, name)):
+        assert time.monotonic() < deadline, "the guest printed nothing"
+        time.sleep(1)
+    return said[0]
+
+
+@contextmanager
+def served(folder: Path, address: str) -> Iterator[str]:
+    """A directory by HTTP, on a port of its own; the URL."""
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer((address, 0), handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://{address}:{server.server_port}/web/"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.mark.full  # two minutes
+def test_a_seed_that_we_serve_is_found_by_the_firmware_s_tables(lab: Lab, tmp_path: Path) -> None:
+    seed = tmp_path / "web"
+    seed.mkdir()
+    (seed / "meta-data").write_text("local-hostname: not-this-one\nfrom-seed: yes\n")
+    (seed / "vendor-data").write_text("")
+    (seed / "user-data").write_text(
+        "#!/bin/sh\n{ echo FACTS-BEGIN; hostname; cloud-init query instance_id; echo FACTS-END; }"
+        " >/dev/ttyS0\n"
+    )
+    with served(tmp_path, lab.lab.gateway) as url:
+        words = ("--context-layout", "nocloud-net", "--seed-url", url, "--template", TEMPLATE)
+        done = lab.cli("create-vm", "deb-smbios", *words, "--timeout", BOOT_SECONDS)
+        assert done.returncode == 0, done.stderr
+        said = printed(lab, "deb-smbios")
+    assert said.split() == ["deb-smbios", lab.json("show-vm", "deb-smbios")["uuid"]]
+
+
+def test_files_are_injected_into_the_disk_and_found_after_boot(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "show").write_text(
+        "#!/bin/sh\n{ echo FACTS-BEGIN; stat -c '%a %U:%G' /etc/injected; cat /etc/injected;"
+        " echo FACTS-END; } >/dev/ttyS0\n"
+    )
+    (tmp_path / "injected").write_text("it's $HOME\n")
+    words = ("--template", TEMPLATE, "--script", str(tmp_path / "show"), "--wait", "defined")
+    done = lab.cli("create-vm", "deb-injected", *words)
+    assert done.returncode == 0, done.stderr
+    before = lab.leftovers()
+    put = ("--file", f"/etc/injected={tmp_path / 'injected'}:0640", "--owner", "root:adm")
+    done = lab.cli("inject-files", "deb-injected", *put)
+    assert done.returncode == 0, done.stderr
+    assert lab.leftovers() == before
+    done = lab.cli("start-vm", "deb-injected", "--wait", "ready", "--timeout", BOOT_SECONDS)
+    assert done.returncode == 0, done.stderr
+    assert printed(lab, "deb-injected") == "640 root:adm\nit's $HOME\n"
+    refused = lab.cli("inject-files", "deb-injected", *put, "--output", "json")
+    assert refused.returncode == 4
+    assert "vm-running" in refused.stdout
 
 
 def test_a_layout_that_cannot_answer_for_raw_user_data_refuses_to_wait(
