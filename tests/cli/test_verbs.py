@@ -318,6 +318,8 @@ def test_show_provider_tells_features_and_settings(odd: Cli) -> None:
         "pause": True,
         "snapshots": True,
         "clone": True,
+        "watch": True,
+        "injection": True,
     }
     assert mine["optional_features"]["console"] is True
     delay = next(each for each in fake["settings"] if each["name"] == "delay")
