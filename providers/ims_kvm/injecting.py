@@ -1,4 +1,4 @@
-"""Files put into the disk of a domain that is off, by libguestfs on this machine."""
+"""The disk of a domain that is off, for files to be put into it by libguestfs on this machine."""
 
 from __future__ import annotations
 
@@ -14,19 +14,13 @@ from ims_core.models import Finding
 from ims_kvm.saved import refuse_suspended
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import libvirt
 
-    from ims_core.models import File
-
-__all__ = ["availability", "inject"]
+__all__ = ["availability", "disk_of"]
 
 
-def inject(
-    domain: libvirt.virDomain, files: Sequence[File], *, accelerated: bool, timeout: float
-) -> None:
-    """Put files into its first disk.
+def disk_of(domain: libvirt.virDomain) -> tuple[Path, str]:
+    """The image of its first disk, and the image's format.
 
     Raises:
         ConflictError: ``vm-running`` or ``vm-suspended``.
@@ -47,9 +41,7 @@ def inject(
     path = "" if source is None else source.get("file", "")
     if not path or driver is None or not driver.get("type"):
         raise _unavailable(domain, "its first disk is no file of a known format", "use a layout")
-    ims_guestfs.inject(
-        Path(path), driver.get("type", ""), files, accelerated=accelerated, timeout=timeout
-    )
+    return Path(path), driver.get("type", "")
 
 
 def availability(uri: str) -> Finding:

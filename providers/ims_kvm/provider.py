@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import libvirt
 
+import ims_guestfs
 from ims_core.console import last_lines
 from ims_core.errors import ConflictError, InvalidError, NotFoundError
 from ims_core.models import VM, Carrier, CarrierLimits, Features, Host
@@ -233,8 +234,9 @@ class KvmProvider(Provider):
     def inject_files(self, vm: str, files: Sequence[File], *, timeout: float) -> None:
         """See :mod:`ims_kvm.injecting`."""
         with self._domain(vm) as domain:
+            image, kind = within(CALL_SECONDS, lambda: injecting.disk_of(domain))
             accelerated = within(CALL_SECONDS, lambda: kvm_usable(self.connection))
-            injecting.inject(domain, files, accelerated=accelerated, timeout=timeout)
+        ims_guestfs.inject(image, kind, files, accelerated=accelerated, timeout=timeout)
 
     @bounded(MAKING_SECONDS)
     def suspend(self, vm: str) -> None:
