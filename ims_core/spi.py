@@ -108,8 +108,9 @@ Holding
 Watching
     25. ``changes`` begins to listen with its first call, which returns nothing at once; then a call
         returns what has happened since the one before, in order, each thing once, as soon as there
-        is anything, and nothing when its time is over. Foreign VMs are told of too. When something
-        may have been missed it raises ``UnavailableError``, and the next call begins anew. One
+        is anything, and nothing when its time is over. Foreign VMs are told of too; one that is
+        suspended has not stopped, and one that goes on was not started. When something may have
+        been missed it raises ``UnavailableError``, and the next call begins anew. One
         thread at a time calls it.
 
 Injecting

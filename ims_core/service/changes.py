@@ -49,6 +49,7 @@ class Changes:
         self._every = every
         self._on: frozenset[str] | None = None  # UUIDs of the VMs that are not off
         self._looked = 0.0
+        self._next = 0.0  # on the clock that nobody sets
         self._listening = False
 
     def wait(self, deadline: Deadline) -> list[Happened]:
@@ -65,7 +66,7 @@ class Changes:
                 return self._look()
             if self._tells is not None:
                 return self._told(self._tells, min(_SLICE, deadline.left))
-            left = self._looked + self._every - time.time()
+            left = self._next - time.monotonic()
             if left > 0:
                 deadline.pause(min(_SLICE, left))
                 return []
@@ -91,7 +92,7 @@ class Changes:
         before, since, now = self._on, self._looked, time.time()
         unsure = {vm.uuid for vm in vms if vm.state is State.UNKNOWN} & (before or set())
         on = frozenset(vm.uuid for vm in vms if vm.state not in (*OFF, State.UNKNOWN)) | unsure
-        self._on, self._looked = on, now
+        self._on, self._looked, self._next = on, now, time.monotonic() + self._every
         if before is None:
             return []
         found = [(uuid, ChangeKind.STARTED) for uuid in on - before]

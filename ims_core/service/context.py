@@ -130,7 +130,7 @@ def renew(session: Session, name: str) -> Expected | None:
             return None  # what the first of two media holds may have changed as well
         features = session.provider.features
         delivery = deliver(context, layout, Carrier(intent.carrier), features)
-        running.aim(delivery.digest)
+        running.aim(delivery.nonce)  # the digest is as it was
         _tell_guest(running.session, vm, delivery)
         session.store.save_mark(replace(mark, digest=delivery.digest, nonce=delivery.nonce))
     answers = features.receipts and layout.answers(context)

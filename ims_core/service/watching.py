@@ -10,7 +10,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from ims_core.errors import ImsError, UnavailableError
+from ims_core.errors import BusyError, CancelledError, ImsError, UnavailableError
 from ims_core.models import ChangeKind
 from ims_core.service.changes import Changes
 from ims_core.service.context import renew
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ims_core.service.events import What
     from ims_core.service.session import Session
     from ims_core.service.waiting import Expected
+    from ims_core.store import Operation
 
 __all__ = ["watch"]
 
@@ -64,6 +65,8 @@ def watch(session: Session, *, seconds: float, every: float) -> Iterator[Watched
                 todo.popleft()
             yield from answers.look()
         except UnavailableError as error:
+            if not error.retryable:
+                raise
             if told != "lost":
                 told = "lost"
                 yield _now("lost", message=str(error))
@@ -85,9 +88,9 @@ def _handled(session: Session, happened: Happened, answers: _Answers) -> Iterato
         return
     try:
         expected = renew(session, vm.uuid)
-    except UnavailableError:
-        raise
     except ImsError as error:
+        if _is_of_all(error):
+            raise
         yield _now("failed", vm.name, str(error))
         return
     if expected is None:
@@ -97,6 +100,13 @@ def _handled(session: Session, happened: Happened, answers: _Answers) -> Iterato
     answers.await_(vm, expected)
 
 
+def _is_of_all(error: ImsError) -> bool:
+    """Whether it is about more than one VM: another cannot be told either, or is not to be."""
+    if isinstance(error, BusyError) or error.code == "hypervisor-hangs":
+        return False
+    return isinstance(error, UnavailableError | CancelledError)
+
+
 def _is_ours(session: Session, happened: Happened) -> bool:
     """Whether it was IMS that started the VM: such a start brings a delivery of its own."""
     since, until = happened.since - _LATE, happened.change.at
@@ -104,9 +114,18 @@ def _is_ours(session: Session, happened: Happened) -> bool:
         each.vm == happened.change.vm
         and each.kind in _STARTING
         and each.started <= until
-        and (each.ended is None or each.ended >= since)
+        and (_is_at_work(session, each) if each.ended is None else each.ended >= since)
         for each in session.store.operations(session.pool.name)
     )
+
+
+def _is_at_work(session: Session, operation: Operation) -> bool:
+    """Whether its process lives: then it holds the operation's lock."""
+    try:
+        with session.store.lock(operation.id, seconds=0):
+            return False
+    except TimeoutError:
+        return True
 
 
 class _Answers:
@@ -131,7 +150,8 @@ class _Answers:
         for uuid, (name, expected, deadline) in list(self._awaited.items()):
             vm = found.get(uuid)
             receipt = vm.receipt if vm is not None else None
-            if vm is None or vm.state in OFF:
+            nonce = vm.mark.nonce if vm is not None and vm.mark is not None else ""
+            if vm is None or vm.state in OFF or nonce != expected.nonce:  # told something else
                 del self._awaited[uuid]
             elif receipt is not None and receipt.nonce == expected.nonce:
                 del self._awaited[uuid]

@@ -79,7 +79,8 @@ class Operation:
         request: The caller's id of the request, by which a repetition is known.
         endpoint: The hypervisor, as :attr:`ims_core.spi.Provider.identity` names it.
         goal: What is to be reached, in the verb's own terms: of a create with a request, the
-            digest of the order; of an update-context, that of the context; of a delete-template,
+            digest of the order; of an update-context, that of the context, or the nonce with which
+            it is told once more; of a delete-template,
             the operation that imported it; of a set-ip, the addresses; of a restore-snapshot and a
             delete-snapshot, the snapshot and the operation that took it.
         started: Seconds since the epoch.

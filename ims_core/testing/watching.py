@@ -115,17 +115,21 @@ def test_waiting_for_changes_ends_in_its_time(ims_target: Target) -> None:
 
 
 def test_a_vm_that_goes_on_was_not_started(ims_target: Target, ims_bench: Bench) -> None:
-    """25. Each thing that happened is told as what it was: going on is no start.
+    """25. One that is suspended has not stopped, and one that goes on was not started.
 
-    Mend: in `changes`, tell starts from power-on apart from those from saved memory.
+    Mend: in `changes`, tell starts from power-on apart from those from saved memory, and leave out
+    the end of a VM whose memory was saved.
     """
     listener, saver = declared(ims_target, Watch), declared(ims_target, Suspend)
     order = ims_bench.settled()
     listener.changes(0)
     saver.suspend(order.uuid)
     saver.resume(order.uuid)
-    kinds = {each.kind for each in _of(order.uuid, listener.changes(SHORT))}
-    assert ChangeKind.STARTED not in kinds, "resume is told as a start"
+    told: list[Change] = []
+    end = time.monotonic() + 3 * SHORT
+    while (left := end - time.monotonic()) > 0:
+        told += _of(order.uuid, listener.changes(left))
+    assert not told, f"suspend and resume are told as {[each.kind for each in told]}"
 
 
 def _of(uuid: str, changes: object) -> list[Change]:

@@ -37,16 +37,16 @@ class Watcher:
 
 
 def _between(before: dict[str, Domain], after: dict[str, Domain]) -> list[Change]:
-    found = []
+    found, at = [], time.time()
     for uuid in before | after:
         was, now = before.get(uuid), after.get(uuid)
         ran, runs = (each is not None and each.state not in OFF for each in (was, now))
         began = now.started if now is not None else None
         booted = began is not None and (was is None or began != was.started)
         if ran and (booted or not runs):
-            found.append(Change(uuid, ChangeKind.STOPPED, time.time()))
+            found.append(Change(uuid, ChangeKind.STOPPED, at))
         if booted:
-            found.append(Change(uuid, ChangeKind.STARTED, began or 0.0))
+            found.append(Change(uuid, ChangeKind.STARTED, at))
         if booted and not runs:
-            found.append(Change(uuid, ChangeKind.STOPPED, time.time()))
-    return sorted(found, key=lambda each: each.at)
+            found.append(Change(uuid, ChangeKind.STOPPED, at))
+    return found

@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from ims_core.errors import DeadlineError
+from ims_core.errors import CancelledError, DeadlineError
 from ims_guestfs.script import line
 
 if TYPE_CHECKING:
@@ -72,8 +72,8 @@ def running(*, accelerated: bool, timeout: float) -> Iterator[Guestfish]:
                 fish = Guestfish(process, content, end, timeout)
                 try:
                     yield fish
-                except DeadlineError:
-                    raise
+                except (DeadlineError, CancelledError):
+                    raise  # nobody waits for it any more
                 except Exception:
                     with suppress(GuestfishError, DeadlineError):
                         fish.finish()  # it removes what it made in /tmp

@@ -60,7 +60,10 @@ _BUSY = (libvirt.VIR_ERR_RESOURCE_BUSY, libvirt.VIR_ERR_OPERATION_TIMEOUT)
 # opens it: libvirt sends a command for each step, and the next try repeats them all. QEMU says "the
 # device" of an empty drive, and names it otherwise.
 _CLOSED = re.compile(r"tray of (?:the device|device '[^']*') is not open")
-_LOST = ("keepalive", "client socket is closed", "failed to connect", "cannot recv data")
+_LOST = (
+    *("keepalive", "client socket is closed", "failed to connect", "cannot recv data"),
+    *("end of file while reading data", "broken pipe"),
+)
 _FULL = ("no space left", "disk quota")
 
 
@@ -77,7 +80,7 @@ class Link:
     def live(self) -> libvirt.virConnect:
         """The connection; whether it still is one costs no request."""
         with self._lock:
-            if not self._connection.isAlive():
+            if not _is_alive(self._connection):
                 self.close()
                 self._connection = connect(self._uri)
             return self._connection
@@ -86,6 +89,13 @@ class Link:
         """Close it. Idempotent."""
         with suppress(libvirt.libvirtError):  # it was lost, or closed before
             self._connection.close()
+
+
+def _is_alive(connection: libvirt.virConnect) -> bool:
+    try:
+        return bool(connection.isAlive())
+    except libvirt.libvirtError:  # it was closed, and could not be made anew then
+        return False
 
 
 def choose_uri(configured: str) -> str:

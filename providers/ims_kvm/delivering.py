@@ -97,7 +97,12 @@ def _redefine(domain: libvirt.virDomain, delivery: Delivery) -> None:
     """Give a domain other values in its firmware's tables, and nothing else."""
     definition = libvirt.VIR_DOMAIN_XML_SECURE | libvirt.VIR_DOMAIN_XML_INACTIVE
     root = fromstring(domain.XMLDesc(definition))
-    for old in root.findall("sysinfo"):
-        root.remove(old)
-    root.append(system_information(delivery.values))
+    system = root.find("sysinfo[@type='smbios']/system")
+    if system is None:
+        root.append(system_information(delivery.values))
+    else:  # others may have said more there
+        for old in system.findall("entry"):
+            if old.get("name") in delivery.values:
+                system.remove(old)
+        system.extend(system_information(delivery.values).iterfind("system/entry"))
     domain.connect().defineXML(ET.tostring(root, encoding="unicode"))

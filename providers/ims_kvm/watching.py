@@ -55,8 +55,10 @@ class Watcher:
                 found.append(self._heard.get_nowait())
         changes = [each for each in found if each is not None]
         if len(changes) < len(found):
-            self.close()
-            raise _missed()
+            if not changes:
+                self.close()
+                raise _missed()
+            self._heard.put(None)  # what was heard before comes first
         return changes
 
     def close(self) -> None:
@@ -86,7 +88,8 @@ def _note(
     heard: SimpleQueue[Change | None],
 ) -> None:
     kind = _KINDS.get((event, detail))
-    if event == libvirt.VIR_DOMAIN_EVENT_STOPPED:
+    suspended = detail == libvirt.VIR_DOMAIN_EVENT_STOPPED_SAVED
+    if event == libvirt.VIR_DOMAIN_EVENT_STOPPED and not suspended:
         kind = ChangeKind.STOPPED
     if kind is not None:
         heard.put(Change(domain.UUIDString(), kind, time.time()))

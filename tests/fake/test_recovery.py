@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ims_core import ConflictError, HypervisorError, Ims, NotFoundError, State
+from ims_core.service import recovery
+from ims_core.service.operations import Kind
 from ims_core.store import Outcome
 from ims_core.store.sqlite import SqliteStore
 from tests.fake.pools import SIZE, TEMPLATE, add_foreign, add_network, contents
@@ -269,3 +271,8 @@ def test_a_card_is_given_an_address_of_each_ip_version(connect: Connect, own_sta
     with Ims() as ims:
         marks = [ims.create_vm(name).mark for name in ("web01", "web02")]
     assert [mark.addresses for mark in marks if mark] == ["fake=2001:db8::11", "fake=2001:db8::12"]
+
+
+def test_every_kind_of_operation_can_be_ended() -> None:
+    kinds = {value for name, value in vars(Kind).items() if name.isupper()}
+    assert kinds == set(recovery._ENDS)

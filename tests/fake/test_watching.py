@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ims_core import UnavailableError, Watched
+from ims_core import AccessDeniedError, BusyError, CancelledError, UnavailableError, Watched
+from ims_core.store import Operation
 from ims_fake import FakeProvider
+from ims_fake.guests import Answer
 from tests.fake.pools import settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from ims_core import VM, Ims
+    from ims_core import VM, Delivery, Ims
 
 EVERY = 0.05
 
@@ -222,3 +224,76 @@ def test_a_watch_ends_in_its_time(ims: Ims) -> None:
     ims.create_vm("web01")
     [seen] = ims.watch(every=EVERY, seconds=0.2)
     assert seen.what == "listening"
+
+
+def refusing(monkeypatch: pytest.MonkeyPatch, error: Exception, vm: str = "") -> None:
+    """Telling that VM, or any, fails."""
+    whole = FakeProvider.update_context
+
+    def refused(self: FakeProvider, uuid: str, delivery: Delivery) -> None:
+        if vm in ("", uuid):
+            raise error
+        whole(self, uuid, delivery)
+
+    monkeypatch.setattr(FakeProvider, "update_context", refused)
+    monkeypatch.setattr("ims_core.service.patience.BUSY_SECONDS", 0.1)
+
+
+def test_a_vm_that_is_busy_keeps_no_other_from_being_told(
+    ims: Ims, pool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy, other = (ims.create_vm(name, wait="ready") for name in ("busy", "other"))
+    settled(monkeypatch)
+    refusing(monkeypatch, BusyError("its drive is closed"), busy.uuid)
+    with watching(ims) as log:
+        restarted_by_others(pool, log, busy)
+        assert "its drive is closed" in log.until("failed", "busy").message
+        restarted_by_others(pool, log, other)
+        log.until("answered", "other")
+    assert log.words("busy") == ["stopped", "started", "failed"]
+
+
+@pytest.mark.parametrize("error", [CancelledError("stopped by a signal"), AccessDeniedError("no")])
+def test_what_no_patience_mends_ends_the_watch(
+    ims: Ims, pool: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    vm = ims.create_vm("web01", wait="ready")
+    settled(monkeypatch)
+    refusing(monkeypatch, error)
+    seen = ims.watch(every=EVERY, seconds=20)
+    assert next(seen).what == "listening"
+    with somebody_else(pool) as provider:
+        provider.stop(vm.uuid, force=True, timeout=1)
+        assert next(seen).what == "stopped"
+        provider.start(vm.uuid, None)
+    with pytest.raises(type(error)):
+        list(seen)
+
+
+def test_a_start_that_was_killed_counts_no_more(
+    ims: Ims, pool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vm = ims.create_vm("web01", wait="ready")
+    settled(monkeypatch)
+    with watching(ims) as log:
+        session = ims.session()
+        killed = Operation("f" * 16, "start-vm", session.pool.name, "web01", vm.uuid)
+        session.store.begin(killed)  # and nobody holds its lock
+        restarted_by_others(pool, log, vm)
+        log.until("answered", "web01")
+
+
+def test_who_is_told_something_else_meanwhile_owes_no_answer(
+    ims: Ims, pool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vm = ims.create_vm("web01", wait="ready")
+    settled(monkeypatch)
+    monkeypatch.setattr("ims_core.service.watching.ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr("ims_fake.pretended.Pretended.tell", lambda *_: Answer())
+    with watching(ims) as log:
+        restarted_by_others(pool, log, vm)
+        log.until("told", "web01")
+        ims.update_context("web01", lambda old: replace(old, properties={"a": "b"}), wait="running")
+        ims.create_vm("web02")
+        log.until("started", "web02")
+    assert "failed" not in log.words("web01")

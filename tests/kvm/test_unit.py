@@ -13,10 +13,10 @@ from defusedxml.ElementTree import fromstring
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ims_core import Carrier, Delivery, Interface, Mark, State, Template, VMSpec
+from ims_core import Carrier, Delivery, Interface, Mark, State, Template, UnavailableError, VMSpec
 from ims_kvm import KvmProvider
 from ims_kvm.access import _closed_to
-from ims_kvm.connection import choose_uri
+from ims_kvm.connection import Link, choose_uri
 from ims_kvm.domain import build, cards_of
 from ims_kvm.mark import mark_element, mark_from, read_mark, read_storage, write_mark
 from ims_kvm.metrics import metrics_from
@@ -243,3 +243,19 @@ def test_a_directory_that_is_closed_to_qemu_s_user_is_found() -> None:
         assert _closed_to(inner, nobody, nobody) == closed
         assert _closed_to(inner, nobody, closed.stat().st_gid) is None
         assert _closed_to(inner, 0, 0) is None
+
+
+def test_a_link_that_could_not_be_made_anew_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    link = Link("test:///default")
+    link.live.close()
+    with monkeypatch.context() as down:
+        down.setattr("ims_kvm.connection.connect", _nobody)
+        for _ in range(2):
+            with pytest.raises(UnavailableError):
+                _ = link.live
+    assert link.live.isAlive()
+    link.close()
+
+
+def _nobody(_uri: str) -> None:
+    raise UnavailableError("nobody answers")
