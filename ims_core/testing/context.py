@@ -28,7 +28,10 @@ __all__ = [
 ]
 
 POWER_OFF_SECONDS = 30.0
-_CARRIERS = pytest.mark.parametrize("carrier", list(Carrier), ids=str)
+# The firmware's tables hold a line, and no whole context that a guest could answer for.
+_CARRIERS = pytest.mark.parametrize(
+    "carrier", [each for each in Carrier if each is not Carrier.SMBIOS], ids=str
+)
 
 
 @_CARRIERS

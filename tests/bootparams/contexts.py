@@ -32,6 +32,14 @@ VALUES = st.text(
     max_size=60,
 )
 
+#: Scripts of any bytes, but for what cloud-init takes for a message: nothing of ours can be added
+#: to that. (Hypothesis puts constants of the code under test into what it makes.)
+SCRIPTS = (
+    st.binary(max_size=100)
+    .filter(lambda raw: b"mime-version:" not in raw.lower())
+    .map(lambda raw: b"#!/bin/sh\n" + raw)
+)
+
 #: Not a hash of anything, but with what awk and sed would take for their own.
 HASH = "$6$sa.lt/&\\1\\n$" + "./Az09" * 14 + "xy"
 

@@ -30,12 +30,6 @@ PATHS = (
     .map(lambda name: f"/opt/{name}")
     .filter(lambda path: posixpath.normpath(path) == path)
 )
-#: But for what cloud-init takes for a message, to which nothing of ours can be added.
-SCRIPTS = (
-    st.binary(max_size=100)
-    .filter(lambda raw: b"mime-version:" not in raw.lower())
-    .map(lambda raw: b"#!/bin/sh\n" + raw)
-)
 CONTEXTS = st.builds(
     lambda values, files, raw: replace(
         contexts.small(),
@@ -46,7 +40,7 @@ CONTEXTS = st.builds(
     ),
     st.lists(contexts.VALUES, min_size=1, max_size=12),
     st.dictionaries(PATHS, st.binary(max_size=200), max_size=4),
-    st.none() | SCRIPTS,
+    st.none() | contexts.SCRIPTS,
 )
 
 

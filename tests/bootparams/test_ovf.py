@@ -220,7 +220,7 @@ CONTEXTS = st.builds(
     ),
     st.dictionaries(NAMES, TEXT, max_size=12),
     TEXT,
-    st.none() | st.binary(max_size=100).map(lambda raw: b"#!/bin/sh\n" + raw),
+    st.none() | contexts.SCRIPTS,
 )
 
 

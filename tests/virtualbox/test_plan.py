@@ -35,8 +35,12 @@ def planned(lab: Lab, *options: str) -> list[str]:
 
 
 def definition(lab: Lab) -> str:
-    """The settings file, but for what is chosen anew each time."""
-    return CHANCE.sub("…", lab.host.run(f"cat {DIRECTORY}/vms/plan01-*/plan01/plan01.vbox"))
+    """The settings file, but for what is chosen anew each time.
+
+    And but for a default of VirtualBox 7.2 that it writes at one time and leaves out at another.
+    """
+    settings = lab.host.run(f"cat {DIRECTORY}/vms/plan01-*/plan01/plan01.vbox")
+    return CHANCE.sub("…", settings).replace(' localhost-reachable="true"', "")
 
 
 def test_a_shell_makes_the_same_machine_of_what_is_planned(chroot: Lab, own_state: Path) -> None:

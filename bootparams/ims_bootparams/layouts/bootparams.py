@@ -164,7 +164,7 @@ LAYOUT = Layout(
     label="IMS",
     render=render,
     reader="ims-context",
-    carriers=tuple(Carrier),
+    carriers=tuple(carrier for carrier in Carrier if carrier is not Carrier.SMBIOS),
     answers=lambda _context: True,
     live=True,
 )
