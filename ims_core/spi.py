@@ -70,7 +70,8 @@ Conduct
 Telling again
     20. ``update_context`` puts a delivery in place of the one that a running VM has, and records
         its digest and nonce in the mark as ``start`` does. What the VM has stays whole until the
-        new one is; repeated after a failure it comes to the same end. The VM keeps running.
+        new one is; repeated after a failure it comes to the same end. The VM keeps running. Where
+        there are two media (``CarrierLimits.overlay``), the first stays, and the second is new.
 
 Interrupting
     21. ``suspend`` saves the memory of a running VM to disk and takes its power away

@@ -44,7 +44,7 @@ class Changes:
             every: Seconds between two looks, where the hypervisor tells nothing by itself.
         """
         provider = session.provider
-        self._provider = provider
+        self._session = session
         self._tells = provider if isinstance(provider, Watch) else None
         self._every = every
         self._on: frozenset[str] | None = None  # UUIDs of the VMs that are not off
@@ -88,7 +88,8 @@ class Changes:
 
     def _look(self) -> list[Happened]:
         """Compare what runs now with what ran before; the first look finds nothing."""
-        vms = self._provider.inspect()
+        known = self._session.store.marks(self._session.pool.name)
+        vms = self._session.provider.inspect(known=known)
         before, since, now = self._on, self._looked, time.time()
         unsure = {vm.uuid for vm in vms if vm.state is State.UNKNOWN} & (before or set())
         on = frozenset(vm.uuid for vm in vms if vm.state not in (*OFF, State.UNKNOWN)) | unsure

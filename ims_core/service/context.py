@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ims_bootparams.redaction import redacted
 from ims_bootparams.validation import check_context
-from ims_core.errors import ImsError, InvalidError
+from ims_core.errors import ConflictError, ImsError, InvalidError, UnsupportedError
 from ims_core.models import Carrier, ShownContext, State, Wait
 from ims_core.registry import layout as load_layout
 from ims_core.service.delivery import OVERLAY, check_wait, choose, deliver, digest_for, rendered
@@ -67,7 +67,8 @@ def update(
     """Change what a VM is told: at once where it runs and can be told, else from its next start.
 
     The new context is kept before the guest is told, so whatever fails, doing it again or starting
-    the VM comes to it.
+    the VM comes to it. Where there are two media only a start does: nobody knows then what of the
+    new context the first one holds.
     """
     with changing(session, Kind.UPDATE, name, deadline.left) as (running, vm, mark):
         refuse_unfinished(session, vm, mark)
@@ -96,13 +97,22 @@ def update(
     return replace(vm, pool=session.pool.name)
 
 
-def tell_again(session: Session, vm: VM) -> bool:
-    """Tell a running guest what it is meant to know and does not; whether that was so."""
+def tell_again(session: Session, vm: VM, *, known: bool = False) -> bool:
+    """Tell a running guest what it is meant to know; whether that was done.
+
+    Args:
+        session: Its pool.
+        vm: As it is now.
+        known: Tell it also what it knows by its mark: a renewal that was cut short may have shown
+            it a nonce that nobody remembers.
+    """
     intent = session.store.intent(vm.uuid)
-    if intent is None or vm.mark is None or not context_pending(vm, intent):
+    if intent is None or vm.mark is None:
         return False
-    layout = load_layout(intent.layout)
-    if layout.overlay or not _is_live(session, vm, intent, layout):
+    layout, pending = load_layout(intent.layout), context_pending(vm, intent)
+    if not (pending or known) or not _is_live(session, vm, intent, layout):
+        return False
+    if pending and layout.overlay:
         return False  # what the first of two media holds may have changed as well
     features = session.provider.features
     delivery = deliver(intent.context, layout, Carrier(intent.carrier), features)
@@ -111,23 +121,22 @@ def tell_again(session: Session, vm: VM) -> bool:
     return True
 
 
-def renew(session: Session, name: str) -> Expected | None:
-    """Tell a running guest once more what it is meant to know; None if it cannot be told now.
+def renew(session: Session, name: str) -> Expected:
+    """Tell a running guest once more what it is meant to know.
 
     Returns:
         What it will answer; with an empty nonce, if no answer will come.
 
     Raises:
-        ConflictError: ``vm-busy``; or it does not run any more.
+        ConflictError: ``vm-busy``; ``vm-not-running``; ``context-pending``: what the first of two
+            media holds has changed as well.
+        UnsupportedError: ``carrier-impossible``: its guest looks at its start only.
     """
     with changing(session, Kind.UPDATE, name, BUSY_SECONDS) as (running, vm, mark):
         refuse_unfinished(session, vm, mark)
         intent = session.intent_of(vm)
         context, layout = intent.context, load_layout(intent.layout)
-        if not _is_live(session, vm, intent, layout):
-            return None
-        if layout.overlay is not None and context_pending(vm, intent):
-            return None  # what the first of two media holds may have changed as well
+        _refuse_renewal(session, vm, intent, layout)
         features = session.provider.features
         delivery = deliver(context, layout, Carrier(intent.carrier), features)
         running.aim(delivery.nonce)  # the digest is as it was
@@ -135,6 +144,31 @@ def renew(session: Session, name: str) -> Expected | None:
         session.store.save_mark(replace(mark, digest=delivery.digest, nonce=delivery.nonce))
     answers = features.receipts and layout.answers(context)
     return Expected(delivery.digest, delivery.nonce if answers else "")
+
+
+def _refuse_renewal(session: Session, vm: VM, intent: Intent, layout: Layout) -> None:
+    if not _is_heard(session, intent, layout):
+        raise UnsupportedError(
+            f"VM {vm.name!r} reads its context at its next start only",
+            code="carrier-impossible",
+            vm=vm.name,
+            hint="docs/context.md tells which layouts are read while a guest runs",
+        )
+    if vm.state is not State.RUNNING:
+        raise ConflictError(
+            f"VM {vm.name!r} is not running",
+            code="vm-not-running",
+            vm=vm.name,
+            hint="its next start tells it",
+        )
+    if layout.overlay is not None and context_pending(vm, intent):
+        raise ConflictError(
+            f"what VM {vm.name!r} reads from the first of its two media has changed, and that one"
+            " stays as it is while the VM runs",
+            code="context-pending",
+            vm=vm.name,
+            hint=f"`ims reboot-vm {vm.name}` tells it all",
+        )
 
 
 def _changed(context: Context, change: Callable[[Context], Context]) -> Context:
@@ -147,10 +181,15 @@ def _changed(context: Context, change: Callable[[Context], Context]) -> Context:
 
 
 def _is_live(session: Session, vm: VM, intent: Intent, layout: Layout) -> bool:
-    """Whether the guest can be told while it runs, and will notice."""
+    """Whether the guest can be told now, and will notice."""
+    return vm.state is State.RUNNING and _is_heard(session, intent, layout)
+
+
+def _is_heard(session: Session, intent: Intent, layout: Layout) -> bool:
+    """Whether guests of this kind can be told while they run, and notice."""
     limits = session.provider.features.carriers.get(Carrier(intent.carrier))
     told = isinstance(session.provider, LiveContext) and limits is not None and limits.live
-    return told and layout.live and vm.state is State.RUNNING
+    return told and layout.live
 
 
 def _is_in_overlay(vm: VM, intent: Intent, context: Context, layout: Layout) -> bool:

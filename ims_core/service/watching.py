@@ -11,7 +11,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from ims_core.errors import BusyError, CancelledError, ImsError, UnavailableError
-from ims_core.models import ChangeKind
+from ims_core.models import ChangeKind, State
 from ims_core.service.changes import Changes
 from ims_core.service.context import renew
 from ims_core.service.events import Watched
@@ -50,19 +50,21 @@ def watch(session: Session, *, seconds: float, every: float) -> Iterator[Watched
     Raises:
         ImsError: What no patience mends: access that was denied, a store that cannot be used.
     """
-    deadline, changes, answers = Deadline(seconds), Changes(session, every), _Answers(session)
-    todo: deque[Happened] = deque()
+    deadline, changes = Deadline(seconds), Changes(session, every)
+    due, answers = _Due(session), _Answers(session)
+    heard: deque[Happened] = deque()
     pause, told = 0.0, ""
     while not deadline.expired:
         deadline.pause(0)  # the hypervisor waits for us, and knows of no cancellation
         try:
-            todo.extend(changes.wait(deadline))
+            heard.extend(changes.wait(deadline))
             if told != "listening":
                 pause, told = 0.0, "listening"
                 yield _now("listening", message=f"to {session.provider.endpoint}")
-            while todo:
-                yield from _handled(session, todo[0], answers)
-                todo.popleft()
+            while heard:
+                yield from _told_of(session, heard[0], due)
+                heard.popleft()
+            yield from due.renew(answers)
             yield from answers.look()
         except UnavailableError as error:
             if not error.retryable:
@@ -74,30 +76,19 @@ def watch(session: Session, *, seconds: float, every: float) -> Iterator[Watched
             deadline.pause(pause)
 
 
-def _handled(session: Session, happened: Happened, answers: _Answers) -> Iterator[Watched]:
-    """What was done about one change."""
+def _told_of(session: Session, happened: Happened, due: _Due) -> Iterator[Watched]:
+    """One change of a VM of ours, which may make a renewal due."""
     change = happened.change
     intent = session.store.intent(change.vm)
     found = session.provider.inspect([change.vm]) if intent is not None else ()
     if not found:
         return  # foreign, another store's, or gone
-    (vm,) = found
     by_us = change.kind is ChangeKind.STARTED and _is_ours(session, happened)
-    yield Watched(change.at, change.kind.value, vm.name, "by IMS" if by_us else "")
-    if by_us or change.kind is ChangeKind.STOPPED:
-        return
-    try:
-        expected = renew(session, vm.uuid)
-    except ImsError as error:
-        if _is_of_all(error):
-            raise
-        yield _now("failed", vm.name, str(error))
-        return
-    if expected is None:
-        yield _now("failed", vm.name, "its context is read at its next start only")
-        return
-    yield _now("told", vm.name, f"its context, {expected.digest}")
-    answers.await_(vm, expected)
+    if change.kind is ChangeKind.STOPPED:
+        due.drop(change.vm)
+    elif not by_us:
+        due.add(change.vm)
+    yield Watched(change.at, change.kind.value, found[0].name, "by IMS" if by_us else "")
 
 
 def _is_of_all(error: ImsError) -> bool:
@@ -126,6 +117,48 @@ def _is_at_work(session: Session, operation: Operation) -> bool:
             return False
     except TimeoutError:
         return True
+
+
+class _Due:
+    """The VMs whose context is to be renewed, as soon as they run: one may be held from its start.
+
+    They stay due while the hypervisor cannot be reached.
+    """
+
+    def __init__(self, session: Session) -> None:
+        """None yet."""
+        self._session = session
+        self._vms: dict[str, None] = {}  # UUIDs, in their order
+
+    def add(self, uuid: str) -> None:
+        """It has been started, or has come here."""
+        self._vms[uuid] = None
+
+    def drop(self, uuid: str) -> None:
+        """It is off."""
+        self._vms.pop(uuid, None)
+
+    def renew(self, answers: _Answers) -> Iterator[Watched]:
+        """Tell those that run by now."""
+        if not self._vms:
+            return
+        found = {vm.uuid: vm for vm in self._session.provider.inspect(list(self._vms))}
+        for uuid in list(self._vms):
+            vm = found.get(uuid)
+            if vm is not None and vm.state is State.RUNNING:
+                yield self._renewed(vm, answers)
+            if vm is None or vm.state in (State.RUNNING, *OFF):
+                self.drop(uuid)
+
+    def _renewed(self, vm: VM, answers: _Answers) -> Watched:
+        try:
+            expected = renew(self._session, vm.uuid)
+        except ImsError as error:
+            if _is_of_all(error):
+                raise
+            return _now("failed", vm.name, str(error))
+        answers.await_(vm, expected)
+        return _now("told", vm.name, f"its context, {expected.digest}")
 
 
 class _Answers:

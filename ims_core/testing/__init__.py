@@ -36,6 +36,7 @@ TOPICS = (
     "looking",
     "running",
     "context",
+    "overlay",
     "addresses",
     "metrics",
     "bad_input",

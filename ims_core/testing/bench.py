@@ -156,7 +156,12 @@ class Bench:
         return deliver(context, layout, carrier, features)
 
     def order(
-        self, spec: VMSpec | None = None, *, starts: bool = False, carrier: str = ""
+        self,
+        spec: VMSpec | None = None,
+        *,
+        starts: bool = False,
+        carrier: str = "",
+        overlay: bytes = b"",
     ) -> Order:
         """A VM that is ready to be made; removed at the end if it is.
 
@@ -164,9 +169,10 @@ class Bench:
             spec: A new one when None.
             starts: Whether its mark says already that the delivery is in place.
             carrier: The provider's preferred one when empty.
+            overlay: The image of its second medium, if it is to have one.
         """
         spec = self.provider.prepare(spec or self.spec())
-        delivery = self.delivery(spec, carrier)
+        delivery = replace(self.delivery(spec, carrier), overlay=overlay)
         mark = Mark(
             store=self.target.store_id,
             operation=new_operation(),

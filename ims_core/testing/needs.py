@@ -38,6 +38,7 @@ _WHY = {
     "image": "the target names no image file, and the provider makes no VMs from raw images",
     "make_foreign": "the target makes no foreign VMs",
     "read_disk": "nobody reads the disks of VMs",
+    "read_media": "nobody reads the media of VMs",
     "requests": "nobody counts the requests",
     "settings": "the target cannot be opened once more",
     "suspends_at_once": "a guest has to be up before it can be suspended",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ims_core.models import Interface
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
     from contextlib import AbstractContextManager
     from pathlib import Path
@@ -58,6 +58,8 @@ class Target:
         patience: Seconds within which a call then has to end: the provider's own bound.
         read_disk: The bytes and the mode of a file in the disk of the VM of that UUID, which is
             off, read by other means than the provider.
+        read_media: The images in the drives of the VM of that UUID, in the drives' order, read by
+            other means than the provider.
         leftovers: Lists everything in the hypervisor, by other means than the provider: volumes,
             media, domains, reservations. It must be the same before and after each test. What
             ``inspect`` and ``list_templates`` see is compared when it is left out.
@@ -89,4 +91,5 @@ class Target:
     busy: Callable[[str], AbstractContextManager[object]] | None = None
     patience: float = 60.0
     read_disk: Callable[[str, str], tuple[bytes, int]] | None = None
+    read_media: Callable[[str], Sequence[bytes]] | None = None
     leftovers: Callable[[], AbstractSet[str]] | None = None

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ims_core.testing.target import Target
 
 __all__ = [
+    "test_a_restart_is_told_as_an_end_and_a_start",
     "test_a_vm_that_goes_on_was_not_started",
     "test_changes_that_were_not_waited_for_are_told_by_the_next_call",
     "test_waiting_for_changes_ends_in_its_time",
@@ -78,6 +79,22 @@ def test_changes_that_were_not_waited_for_are_told_by_the_next_call(
     ims_target.provider.stop(order.uuid, force=True, timeout=POWER_OFF_SECONDS)
     kinds = [each.kind for each in _heard(listener, order.uuid, ChangeKind.STOPPED)]
     assert kinds == [ChangeKind.STARTED, ChangeKind.STOPPED], f"told: {kinds}"
+
+
+def test_a_restart_is_told_as_an_end_and_a_start(ims_target: Target, ims_bench: Bench) -> None:
+    """25. A call returns what has happened since the one before, in order.
+
+    Mend: in `changes`, keep the order in which the hypervisor tells; where you compare descriptions
+    instead, tell of the end of the run before, then of the start.
+    """
+    listener = declared(ims_target, Watch)
+    needs_start(ims_target)
+    order = ims_bench.started()
+    listener.changes(0)
+    ims_target.provider.stop(order.uuid, force=True, timeout=POWER_OFF_SECONDS)
+    ims_target.provider.start(order.uuid, None)
+    kinds = [each.kind for each in _heard(listener, order.uuid, ChangeKind.STARTED)]
+    assert kinds == [ChangeKind.STOPPED, ChangeKind.STARTED], f"told: {kinds}"
 
 
 def test_what_another_connection_does_is_told(ims_target: Target, ims_bench: Bench) -> None:

@@ -5,8 +5,9 @@
     domains/<uuid>.json              one description for each VM
     volumes/<name>-<operation>.img   its disk, a sparse file
     seeds/<name>-<operation>.iso     its delivery
+    overlays/<name>-<operation>.iso  the second medium, where there are two
     memory/<uuid>                    its memory, while it is suspended
-    snapshots/<uuid>.<name>-<operation>.volume, .seed, .guest, .memory, .json
+    snapshots/<uuid>.<name>-<operation>.volume, .seed, .overlay, .guest, …
     templates/<name>-<operation>.img, .json
     guests/<uuid>/                   what a guest that really runs has; see the module place
 
@@ -42,6 +43,7 @@ PLACES = {
     "domain": "domains",
     "volume": "volumes",
     "seed": "seeds",
+    "overlay": "overlays",
     "memory": "memory",
     "snapshot": "snapshots",
     "image": "templates",

@@ -8,7 +8,7 @@ from typing import Any
 
 from ims_core.models import Address, Carrier, Interface, ItemResult, Mark, Receipt, State
 
-__all__ = ["OFF", "PAUSED", "STATES", "SUSPENDED", "Domain", "from_json", "to_json"]
+__all__ = ["FILES", "OFF", "PAUSED", "STATES", "SUSPENDED", "Domain", "from_json", "to_json"]
 
 PAUSED = "paused"
 SUSPENDED = "suspended"
@@ -23,6 +23,9 @@ STATES = {
 }
 """The words of a description's ``state``; any other is ``UNKNOWN``."""
 
+FILES = ("volume", "seed", "overlay")
+"""The attributes of a description that name files, by the kind of these."""
+
 OFF = ("defined", "off", "crashed")
 
 
@@ -32,7 +35,8 @@ class Domain:
 
     Attributes:
         state: A key of :data:`STATES`.
-        volume: Name of its file in ``volumes``; likewise ``seed`` in ``seeds``.
+        volume: Name of its file in ``volumes``; likewise ``seed`` in ``seeds``,
+            and ``overlay`` in ``overlays``, if its layout has a second medium.
         carrier: What the seed is: a medium, or keys and values as JSON.
         started: Seconds since the epoch at the last start.
         leases: Address by MAC, handed out at the first start and kept.
@@ -51,6 +55,7 @@ class Domain:
     vcpus: int | None = None
     volume: str = ""
     seed: str = ""
+    overlay: str = ""
     carrier: Carrier = Carrier.ISO
     interfaces: tuple[Interface, ...] = ()
     started: float | None = None

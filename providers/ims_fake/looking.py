@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ims_core.models import VM, Address, Metrics, State
-from ims_fake.domain import STATES
+from ims_fake.domain import FILES, STATES
 
 if TYPE_CHECKING:
     from ims_core.models import Receipt
@@ -22,7 +22,8 @@ def problem_of(directory: Directory, domain: Domain) -> str:
     """Why a VM would not start; empty when nothing is known."""
     if domain.unreadable:
         return f"its description cannot be read: {domain.unreadable}"
-    for kind, name in (("volume", domain.volume), ("seed", domain.seed)):
+    for kind in FILES:
+        name = getattr(domain, kind)
         if name and not directory.path(kind, name).exists():
             return f"its {kind} {name} is missing"
     return ""

@@ -10,7 +10,7 @@ from ims_core.errors import ConflictError, InvalidError, NotFoundError, Unsuppor
 from ims_core.models import Carrier
 from ims_core.spi import Discarded
 from ims_fake.directory import PLACES
-from ims_fake.domain import Domain
+from ims_fake.domain import FILES, Domain
 from ims_fake.network import holders
 from ims_fake.refusals import refuse_running, refuse_suspended
 from ims_fake.templates import template_missing
@@ -61,6 +61,7 @@ def describe(spec: VMSpec, delivery: Delivery, mark: Mark) -> Domain:
         vcpus=spec.vcpus,
         volume=f"{stem}.img",
         seed=f"{stem}.{_ENDING[check_carrier(delivery)]}",
+        overlay=f"{stem}.iso" if delivery.overlay else "",
         carrier=delivery.carrier,
         interfaces=spec.interfaces,
     )
@@ -120,12 +121,9 @@ class Machines:
         self, domain: Domain, spec: VMSpec, delivery: Delivery, undo: UndoLog, source: str = ""
     ) -> None:
         """Make what a VM has besides its volume, and its description last."""
-        undo.announce("seed", domain.seed)
-        seed = self._directory.path("seed", domain.seed)
-        content = seed_bytes(delivery)
-        self._directory.make(seed, len(content), self._capacity)
-        self._pace.step("create.seed")
-        self._directory.write(seed, content)
+        self._put("seed", domain.seed, seed_bytes(delivery), undo)
+        if domain.overlay:
+            self._put("overlay", domain.overlay, delivery.overlay, undo)
         undo.announce("domain", spec.uuid)
         self._pace.step("create.domain")
         if source:
@@ -134,12 +132,20 @@ class Machines:
             self._checked(spec)
             self._directory.save(domain)
 
+    def _put(self, kind: str, name: str, content: bytes, undo: UndoLog) -> None:
+        """Make a medium; there is room for it before it is written."""
+        undo.announce(kind, name)
+        path = self._directory.path(kind, name)
+        self._directory.make(path, len(content), self._capacity)
+        self._pace.step(f"create.{kind}")
+        self._directory.write(path, content)
+
     def delete(self, domain: Domain) -> None:
         """Remove all of a VM; the description goes last, so that this can be done again."""
         self._guests.forget(domain.uuid)
         self.forget_memory(domain.uuid)
-        for kind, name in (("volume", domain.volume), ("seed", domain.seed)):
-            if name and _is_ours(domain):
+        for kind in FILES:
+            if (name := getattr(domain, kind)) and _is_ours(domain):
                 self._directory.remove(self._directory.path(kind, name))
         self._directory.remove(self._directory.path("domain", domain.uuid))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ims_core.errors import ConflictError, DeadlineError, HypervisorError, NotFoundError
 from ims_fake.domain import OFF, PAUSED, SUSPENDED
+from ims_fake.guests import Answer
 from ims_fake.looking import problem_of
 from ims_fake.machines import check_carrier, seed_bytes
 from ims_fake.network import holders
@@ -22,7 +23,6 @@ from ims_fake.refusals import (
 if TYPE_CHECKING:
     from ims_core.models import Delivery
     from ims_fake.domain import Domain
-    from ims_fake.guests import Answer
     from ims_fake.machines import Machines
     from ims_fake.network import Network
     from ims_fake.pace import Pace
@@ -120,8 +120,13 @@ class Power:
         if delivery is None or mark is None or mark.nonce == delivery.nonce:
             return domain
         check_carrier(delivery)
-        self._directory.write(self._directory.path("seed", domain.seed), seed_bytes(delivery))
+        self._put("seed", domain, seed_bytes(delivery))
+        if delivery.overlay:
+            self._put("overlay", domain, delivery.overlay)
         return replace(domain, mark=replace(mark, digest=delivery.digest, nonce=delivery.nonce))
+
+    def _put(self, kind: str, domain: Domain, content: bytes) -> None:
+        self._directory.write(self._directory.path(kind, getattr(domain, kind)), content)
 
     def _leased(self, domain: Domain) -> Domain:
         """The VM with an address for each card that asks for one."""
@@ -138,9 +143,12 @@ class Power:
         if domain.state in (*OFF, SUSPENDED) or domain.mark is None:
             raise not_running(domain)
         check_carrier(delivery)
-        seed = seed_bytes(delivery)
-        self._directory.write(self._directory.path("seed", domain.seed), seed)
-        answer = self._guests.tell(domain, seed)
+        if delivery.overlay:
+            self._put("overlay", domain, delivery.overlay)
+            answer = Answer()  # none of these guests has a second drive
+        else:
+            self._put("seed", domain, seed_bytes(delivery))
+            answer = self._guests.tell(domain, seed_bytes(delivery))
         return replace(
             domain,
             mark=replace(domain.mark, digest=delivery.digest, nonce=delivery.nonce),

@@ -63,7 +63,7 @@ class FakeProvider(Provider):
     spi: ClassVar[str] = "1.0"
     features: ClassVar[Features] = Features(
         carriers={
-            Carrier.ISO: CarrierLimits(_MEDIUM_BYTES, live=True),
+            Carrier.ISO: CarrierLimits(_MEDIUM_BYTES, live=True, overlay=True),
             Carrier.GUEST_PROPERTIES: CarrierLimits(_VALUES_BYTES, _VALUE_BYTES, live=True),
         },
         template_formats=("qcow2", "raw"),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ims_core.errors import ConflictError, NotFoundError
 from ims_core.models import Snapshot
 from ims_core.spi import Discarded
-from ims_fake.domain import OFF, SUSPENDED, Domain, from_json, to_json
+from ims_fake.domain import FILES, OFF, SUSPENDED, Domain, from_json, to_json
 from ims_fake.refusals import refuse_on
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["KIND", "Snapshots"]
 
 KIND = "snapshot"
-_PARTS = ("volume", "seed")
 _GUEST = "guest"
 
 
@@ -67,7 +66,7 @@ class Snapshots:
         undo.announce(KIND, f"{domain.uuid}/{name}/{undo.operation}")
         stem = _stem(domain.uuid, name, undo.operation)
         memory = domain.state not in OFF
-        for part in _PARTS:
+        for part in FILES:
             if file := getattr(domain, part):
                 source = self._directory.path(part, file)
                 self._directory.copy(source, self._path(stem, part), self._capacity)
@@ -102,7 +101,7 @@ class Snapshots:
         then = from_json(domain.uuid, kept.domain.encode())
         if kept.memory:
             self._machines.save_memory(domain)
-        for part in _PARTS:
+        for part in FILES:
             if file := getattr(domain, part):
                 self._directory.put_back(self._path(stem, part), self._directory.path(part, file))
         disk = self._path(stem, _GUEST)

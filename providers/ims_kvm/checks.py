@@ -52,10 +52,11 @@ def check(
     storage = _storage(pool)
     yield storage
     if storage.ok:
-        yield from check_access(connection, pool.path_of("").rstrip("/"))
+        directory = pool.path_of("").rstrip("/")
+        yield from check_access(connection, directory)
+        yield availability(connection.getURI(), Path(directory))
         yield from _templates(templates)
     yield _network(networks)
-    yield availability(connection.getURI())
 
 
 def _acceleration(connection: libvirt.virConnect) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -44,10 +45,14 @@ def disk_of(domain: libvirt.virDomain) -> tuple[Path, str]:
     return Path(path), driver.get("type", "")
 
 
-def availability(uri: str) -> Finding:
-    """Whether it can be done, for ``ims check``; nobody needs to be able to."""
-    missing = "only on the hypervisor's own host" if _is_elsewhere(uri) else ""
-    missing = missing or ims_guestfs.unavailable()
+def availability(uri: str, directory: Path) -> Finding:
+    """Whether it can be done to images there, for ``ims check``; nobody needs to be able to."""
+    if _is_elsewhere(uri):
+        missing = "only on the hypervisor's own host"
+    elif not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+        missing = f"this user may not change the images in {directory}"
+    else:
+        missing = ims_guestfs.unavailable()
     return Finding("inject-files", f"unavailable: {missing}" if missing else "usable", ok=True)
 
 

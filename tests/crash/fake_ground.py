@@ -6,7 +6,17 @@ import json
 import shutil
 from typing import TYPE_CHECKING
 
-from tests.crash.ground import FOREIGN, KEPT, POOL, SPARE, VICTIM, Ground, Seen, fingerprint
+from tests.crash.ground import (
+    FOREIGN,
+    KEPT,
+    POOL,
+    SPARE,
+    TWO_MEDIA,
+    VICTIM,
+    Ground,
+    Seen,
+    fingerprint,
+)
 from tests.fake.pools import SIZE, add_foreign
 
 if TYPE_CHECKING:
@@ -20,7 +30,7 @@ class FakeGround(Ground):
 
     @classmethod
     def make(cls, root: Path) -> FakeGround:
-        """Make it, with the bases ``empty``, ``off`` and ``running``."""
+        """Make it, with the bases ``empty``, ``off``, ``running`` and ``two-media``."""
         ground = cls(root)
         (root / "ims.toml").write_text(
             f'default_pool = "{POOL}"\n[pools.{POOL}]\nprovider = "fake"\ntemplate = "tiny"\n'
@@ -38,6 +48,9 @@ class FakeGround(Ground):
         ground.save("off")
         ground.well("start-vm", VICTIM)
         ground.save("running")
+        ground.restore("empty")
+        ground.well("create-vm", VICTIM, "--ip", ground.address, *TWO_MEDIA)
+        ground.save("two-media")
         return ground
 
     @property
@@ -79,11 +92,15 @@ class FakeGround(Ground):
     def _seen(self, path: Path) -> tuple[str, Seen]:
         values = json.loads(path.read_bytes())
         mark = values.get("mark") or {"operation": "", "complete": False}
-        medium = self._pool / "seeds" / values.get("seed", "")
+        files = [
+            self._pool / place / values[kind]
+            for kind, place in (("seed", "seeds"), ("overlay", "overlays"))
+            if values.get(kind)
+        ]
         return values["name"], Seen(
             path.stem,
             mark["operation"],
             mark["complete"],
             values["state"] == "running",
-            medium.read_bytes() if medium.is_file() else b"",
+            tuple(each.read_bytes() if each.is_file() else b"" for each in files),
         )

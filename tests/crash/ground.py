@@ -26,6 +26,7 @@ __all__ = [
     "POOL",
     "SPARE",
     "TOLD",
+    "TWO_MEDIA",
     "VICTIM",
     "Ground",
     "Seen",
@@ -39,6 +40,9 @@ SPARE = "crash-spare"
 TOLD = "told-again"
 """What update-context tells; it is looked for in the bytes of a medium."""
 
+TWO_MEDIA = ("--context-layout", "optimis-v2", "--wait", "running")
+"""For create-vm: a layout with a second medium, on which what is told again travels."""
+
 _REPOSITORY = Path(__file__).parents[2]
 _PATHS = (_REPOSITORY, *(_REPOSITORY / name for name in ("providers", "bootparams", "cli")))
 _SECONDS = 150.0
@@ -47,13 +51,17 @@ _OPEN = ("running", "unfinished")
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A VM with our mark, as the hypervisor's own tools or files show it."""
+    """A VM with our mark, as the hypervisor's own tools or files show it.
+
+    Attributes:
+        media: What is in its drives; an empty image where that is missing.
+    """
 
     uuid: str
     operation: str
     complete: bool
     running: bool
-    medium: bytes = b""
+    media: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)

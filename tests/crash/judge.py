@@ -72,7 +72,7 @@ def last_line(text: str) -> str:
     return lines[-1] if lines else ""
 
 
-def create(case: Case, *, running: bool) -> list[str]:
+def create(case: Case, *, running: bool, media: int = 1) -> list[str]:
     """The VM is whole, or there is no trace of it."""
     cut = case.cut.vms.get(VICTIM)
     must = case.done(marked=cut is not None and cut.complete)
@@ -83,6 +83,8 @@ def create(case: Case, *, running: bool) -> list[str]:
     if must is False or vm is None:
         return traces
     problems = _whole(case, vm)
+    if len(vm.media) != media:
+        problems.append(f"{VICTIM} has {len(vm.media)} media")
     if running and not vm.running:
         problems.append(f"{VICTIM} is complete, and does not run")
     return problems if must or not problems else traces
@@ -122,7 +124,7 @@ def reboot(case: Case) -> list[str]:
     before, after = case.before.vms[VICTIM], case.after.vms[VICTIM]
     if not after.running:
         problems.append(f"{VICTIM} was to be rebooted, and is off")
-    if case.status == 0 and after.medium == before.medium:
+    if case.status == 0 and after.media == before.media:
         problems.append(f"{VICTIM} was rebooted with the delivery of its last start")
     return problems
 
@@ -219,8 +221,8 @@ def _whole(case: Case, vm: Seen) -> list[str]:
     after, ground = case.after, case.ground
     problems = differences(case.before, after, lambda thing: ground.belongs(vm, thing))
     problems += [f"missing: {thing}" for thing in ground.missing(vm, set(after.things))]
-    if not vm.medium:
-        problems.append("its medium is missing")
+    if not vm.media or not all(vm.media):
+        problems.append("a medium is missing")
     if not vm.complete:
         problems.append(f"{VICTIM} is not complete")
     if vm.uuid not in after.stored:
@@ -235,4 +237,4 @@ def _whole(case: Case, vm: Seen) -> list[str]:
 def _told(world: World) -> tuple[bool, bool]:
     """Whether the store has the new context, and the medium."""
     vm = world.vms[VICTIM]
-    return TOLD in world.contexts.get(vm.uuid, ""), TOLD.encode() in vm.medium
+    return TOLD in world.contexts.get(vm.uuid, ""), TOLD.encode() in b"".join(vm.media)

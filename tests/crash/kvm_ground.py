@@ -13,7 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from tests.crash.ground import FOREIGN, KEPT, POOL, SPARE, VICTIM, Ground, Seen, fingerprint
+from tests.crash.ground import (
+    FOREIGN,
+    KEPT,
+    POOL,
+    SPARE,
+    TWO_MEDIA,
+    VICTIM,
+    Ground,
+    Seen,
+    fingerprint,
+)
 from tests.labs.kvm.resources import refresh_pool, virsh
 
 if TYPE_CHECKING:
@@ -50,7 +60,10 @@ class KvmGround(Ground):
 
     @classmethod
     def make(cls, root: Path, lab: KvmLab, uri: str) -> KvmGround:
-        """Make it, with the bases ``empty``, ``off`` and ``running``; :meth:`close` removes it."""
+        """Make it, with the bases ``empty``, ``off``, ``running`` and ``two-media``.
+
+        :meth:`close` removes it.
+        """
         ground = cls(root, lab=lab)
         (root / "ims.toml").write_text(
             f'default_pool = "{POOL}"\n[pools.{POOL}]\nprovider = "kvm"\ntemplate = "crash-tiny"\n'
@@ -83,6 +96,9 @@ class KvmGround(Ground):
         self.save("off")
         self.well("start-vm", VICTIM, "--wait", "running")
         self.save("running")
+        self.restore("empty")
+        self.well("create-vm", VICTIM, *memory, "--ip", self.address, *TWO_MEDIA)
+        self.save("two-media")
 
     @property
     def roots(self) -> dict[str, str]:
@@ -238,12 +254,15 @@ def _seen(xml: str, *, running: bool) -> Seen | None:
     uuid = domain.findtext("uuid") or ""
     if mark is None or mark.get("vm") != uuid:
         return None
-    source = domain.find("devices/disk[@device='cdrom']/source")
-    medium = Path(source.get("file", "")) if source is not None else Path()
+    sources = domain.iterfind("devices/disk[@device='cdrom']/source")
+    files = [Path(source.get("file", "")) for source in sources]
     return Seen(
         uuid,
         mark.get("operation", ""),
         mark.get("status") == "complete",
         running,
-        medium.read_bytes() if medium.is_file() and os.access(medium, os.R_OK) else b"",
+        tuple(
+            each.read_bytes() if each.is_file() and os.access(each, os.R_OK) else b""
+            for each in files
+        ),
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import pytest
 
 from tests.crash import judge
-from tests.crash.ground import POOL, SPARE, TOLD, VICTIM
+from tests.crash.ground import POOL, SPARE, TOLD, TWO_MEDIA, VICTIM
 from tests.crash.judge import FRESH, Case
 from tests.crash.points import KILLED, MISSED, Plan, Point, needs_space
 
@@ -76,6 +76,12 @@ SCENARIOS = {
             (*_CREATE, "running"),
             partial(judge.create, running=True),
         ),
+        Scenario(
+            "create-two-media",
+            "empty",
+            ("create-vm", VICTIM, "--memory", "64M", "--ip", "{address}", *TWO_MEDIA),
+            partial(judge.create, running=True, media=2),
+        ),
         Scenario("start", "off", ("start-vm", VICTIM, "--wait", "running"), judge.start),
         Scenario("suspend", "running", ("suspend-vm", VICTIM), judge.suspend),
         Scenario("reboot", "running", ("reboot-vm", VICTIM, "--force"), judge.reboot),
@@ -89,6 +95,12 @@ SCENARIOS = {
         Scenario(
             "update-context",
             "running",
+            ("update-context", VICTIM, "--set", f"role={TOLD}", "--wait", "running"),
+            judge.update_context,
+        ),
+        Scenario(
+            "update-second-medium",
+            "two-media",
             ("update-context", VICTIM, "--set", f"role={TOLD}", "--wait", "running"),
             judge.update_context,
         ),

@@ -108,6 +108,7 @@ def target_of(
             busy=busy_once,
             patience=5.0,
             read_disk=partial(read_disk, pool),
+            read_media=partial(read_media, pool),
             leftovers=lambda: {_leftover(name) for name in contents(pool)},
         )
 
@@ -120,6 +121,13 @@ def read_disk(pool: Path, uuid: str, path: str) -> tuple[bytes, int]:
         file = tar.extractfile(member)
         assert file is not None
         return file.read(), member.mode
+
+
+def read_media(pool: Path, uuid: str) -> list[bytes]:
+    """What is in a VM's drives."""
+    description = json.loads((pool / "domains" / f"{uuid}.json").read_text())
+    files = ((kind, description[kind]) for kind in ("seed", "overlay"))
+    return [(pool / f"{kind}s" / name).read_bytes() for kind, name in files if name]
 
 
 def _leftover(name: str) -> str:

@@ -276,3 +276,19 @@ def test_a_card_is_given_an_address_of_each_ip_version(connect: Connect, own_sta
 def test_every_kind_of_operation_can_be_ended() -> None:
     kinds = {value for name, value in vars(Kind).items() if name.isupper()}
     assert kinds == set(recovery._ENDS)
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_renewal_that_was_cut_short_is_done(connect: Connect, after: bool) -> None:
+    """Which nonce the guest has seen is not known then."""
+    ims = connect()
+    before = ims.create_vm("web01", wait="ready").mark
+    renewal = "session(); from ims_core.service.context import renew; renew(ims.session(), 'web01')"
+    killed(renewal, "provider", "update_context", after=after)
+    [recovered] = ims.recover()
+    assert recovered.operation.outcome is Outcome.DONE
+    vm = ims.show_vm("web01")
+    assert vm.mark is not None
+    assert before is not None
+    assert vm.receipt is not None
+    assert vm.mark.nonce == vm.receipt.nonce != before.nonce

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ims_core import AccessDeniedError, BusyError, CancelledError, UnavailableError, Watched
+from ims_core import AccessDeniedError, BusyError, CancelledError, State, UnavailableError, Watched
 from ims_core.store import Operation
 from ims_fake import FakeProvider
 from ims_fake.guests import Answer
@@ -170,6 +170,79 @@ def test_a_layout_that_is_read_at_boot_only_is_said_to_be_so(
         restarted_by_others(pool, log, vm)
         assert "next start" in log.until("failed", "web01").message
     assert nonce(ims, "web01") == before
+
+
+@contextmanager
+def held(monkeypatch: pytest.MonkeyPatch, vm: VM) -> Iterator[None]:
+    """Whatever runs there is shown as paused."""
+    whole = FakeProvider.inspect
+
+    def inspect(self: FakeProvider, *args: Any, **options: Any) -> list[VM]:
+        return [
+            replace(each, state=State.PAUSED)
+            if each.uuid == vm.uuid and each.state is State.RUNNING
+            else each
+            for each in whole(self, *args, **options)
+        ]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(FakeProvider, "inspect", inspect)
+        yield
+
+
+def test_a_vm_that_is_held_from_its_start_is_told_once_it_runs(
+    ims: Ims, pool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vm = ims.create_vm("web01", wait="ready")
+    settled(monkeypatch)
+    before = nonce(ims, "web01")
+    with watching(ims) as log:
+        with held(monkeypatch, vm):
+            restarted_by_others(pool, log, vm)
+            log.until("started", "web01")
+            ims.create_vm("web02", wait="ready")
+            log.until("answered", "web02")
+            assert nonce(ims, "web01") == before
+        log.until("answered", "web01")
+    assert log.words("web01") == ["stopped", "started", "told", "answered"]
+
+
+def test_one_that_is_held_and_stopped_is_not_told(
+    ims: Ims, pool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vm = ims.create_vm("web01", wait="ready")
+    settled(monkeypatch)
+    before = nonce(ims, "web01")
+    with watching(ims) as log, somebody_else(pool) as provider:
+        with held(monkeypatch, vm):
+            restarted_by_others(pool, log, vm)
+            log.until("started", "web01")
+            provider.stop(vm.uuid, force=True, timeout=1)
+            log.until("stopped", "web01", 2)
+        ims.create_vm("web02", wait="ready")
+        log.until("answered", "web02")
+    assert nonce(ims, "web01") == before
+
+
+def test_a_change_is_told_of_once_though_its_renewal_is_tried_twice(
+    ims: Ims, pool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vm = ims.create_vm("web01", wait="ready")
+    settled(monkeypatch)
+    whole = FakeProvider.update_context
+    lost = iter([UnavailableError("nobody answers")])
+
+    def at_first_lost(self: FakeProvider, uuid: str, delivery: Delivery) -> None:
+        for error in lost:
+            raise error
+        whole(self, uuid, delivery)
+
+    monkeypatch.setattr(FakeProvider, "update_context", at_first_lost)
+    with watching(ims) as log:
+        restarted_by_others(pool, log, vm)
+        log.until("answered", "web01")
+    assert log.words("web01") == ["stopped", "started", "told", "answered"]
+    assert log.until("lost").message.startswith("nobody answers")
 
 
 def test_vms_of_others_are_neither_told_nor_told_of(ims: Ims, pool: Path) -> None:

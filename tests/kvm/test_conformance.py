@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -67,6 +68,11 @@ def ims_target(kvm_lab: KvmLab, template: str, monkeypatch: pytest.MonkeyPatch) 
         finally:
             os.kill(pids[0], signal.SIGCONT)
 
+    def read_media(uuid: str) -> list[bytes]:
+        rows = [line.split() for line in virsh("domblklist", uuid, "--details").splitlines()]
+        media = {row[2]: row[3] for row in rows if row[1:2] == ["cdrom"]}
+        return [Path(media[drive]).read_bytes() for drive in sorted(media)]
+
     requests = libvirt_calls(monkeypatch)
     libvirt_version = virsh("--version").strip()
     with KvmProvider.open(settings) as provider:
@@ -92,5 +98,6 @@ def ims_target(kvm_lab: KvmLab, template: str, monkeypatch: pytest.MonkeyPatch) 
             requests=lambda: len(requests),
             evidence_at_once=False,
             freeze=freeze if daemons.started() else None,
+            read_media=read_media,
             leftovers=lambda: all_of(kvm_lab),
         )

@@ -18,6 +18,7 @@ from ims_kvm import KvmProvider
 from ims_kvm.access import _closed_to
 from ims_kvm.connection import Link, choose_uri
 from ims_kvm.domain import build, cards_of
+from ims_kvm.injecting import availability
 from ims_kvm.mark import mark_element, mark_from, read_mark, read_storage, write_mark
 from ims_kvm.metrics import metrics_from
 from ims_kvm.states import REASONS, STATES, state_of
@@ -259,3 +260,21 @@ def test_a_link_that_could_not_be_made_anew_is_tried_again(monkeypatch: pytest.M
 
 def _nobody(_uri: str) -> None:
     raise UnavailableError("nobody answers")
+
+
+def test_check_says_why_files_cannot_be_put_into_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ims_guestfs.unavailable", lambda: "")
+    missing = tmp_path / "missing"
+    words = {
+        ("qemu:///system", tmp_path): "usable",
+        (
+            "qemu:///system",
+            missing,
+        ): f"unavailable: this user may not change the images in {missing}",
+        ("qemu+ssh://host/system", tmp_path): "unavailable: only on the hypervisor's own host",
+    }
+    for (uri, directory), message in words.items():
+        found = availability(uri, directory)
+        assert (found.message, found.ok) == (message, True)

@@ -40,6 +40,13 @@ class ChangesBeginWithWhatIsThere(Base):
         return found
 
 
+@mutants.add("changes-tell-starts-first", 25, "What one call tells is not in its order.")
+class ChangesTellStartsFirst(Base):
+    def changes(self, timeout: float) -> Sequence[Change]:
+        found = super().changes(timeout)
+        return sorted(found, key=lambda each: each.kind is not ChangeKind.STARTED)
+
+
 @mutants.add("changes-wait-for-ever", 25, "The time given to a call means nothing.")
 class ChangesWaitForEver(Base):
     begun = False
