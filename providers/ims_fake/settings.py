@@ -29,6 +29,8 @@ Step = Literal[
     "write-mark",
     "set-addresses",
     "update-context",
+    "inject-files",
+    "changes",
     "inspect",
     "metrics",
     "import.image",

@@ -83,7 +83,7 @@ class Cli:
         """What is in the pool besides templates."""
         return [
             path.name
-            for place in ("domains", "volumes", "seeds", "memory", "snapshots")
+            for place in ("domains", "volumes", "seeds", "overlays", "memory", "snapshots")
             for path in (self.pool / place).glob("*")
         ]
 

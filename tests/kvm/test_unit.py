@@ -267,12 +267,10 @@ def test_check_says_why_files_cannot_be_put_into_images(
 ) -> None:
     monkeypatch.setattr("ims_guestfs.unavailable", lambda: "")
     missing = tmp_path / "missing"
+    denied = f"this user may not change the images in {missing}"
     words = {
         ("qemu:///system", tmp_path): "usable",
-        (
-            "qemu:///system",
-            missing,
-        ): f"unavailable: this user may not change the images in {missing}",
+        ("qemu:///system", missing): f"unavailable: {denied}",
         ("qemu+ssh://host/system", tmp_path): "unavailable: only on the hypervisor's own host",
     }
     for (uri, directory), message in words.items():
