@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, TypeVar
 
+from ims_bootparams.validation.keys import is_public_key
 from ims_cli.inputs import Inputs
 from ims_core.errors import InvalidError
 from ims_core.models import Context, File, HostKey, Interface, Script, User
@@ -20,7 +21,6 @@ __all__ = ["build_context", "changed", "files_of"]
 
 T = TypeVar("T")
 
-_KEY_LINE = re.compile(r"(^|\s)(ssh-|ecdsa-sha2-|sk-)[a-z0-9@.-]+\s+AAAA")
 _MODE = re.compile(r"(.+):(0?[0-7]{3}|[0-7]{4})", re.DOTALL)
 _PRIVATE = "-----BEGIN"
 _SUDO = ":sudo"
@@ -153,13 +153,13 @@ def _interface(word: str) -> Interface:
 
 def _ssh_keys(word: str, inputs: Inputs) -> Iterator[str]:
     """The key that the word is, or those in the file that it names."""
-    if _KEY_LINE.search(word):
+    if is_public_key(word):
         yield word.strip()
         return
     text = inputs.read_text("--ssh-key", word)
     lines = [line.strip() for line in text.splitlines()]
     lines = [line for line in lines if line and not line.startswith("#")]
-    if _PRIVATE in text or not lines or not all(_KEY_LINE.search(line) for line in lines):
+    if _PRIVATE in text or not lines or not all(is_public_key(line) for line in lines):
         private = _PRIVATE in text
         raise InvalidError(
             f"--ssh-key: {word!r} {'is a private key' if private else 'holds no public keys'}",

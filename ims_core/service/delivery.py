@@ -93,7 +93,9 @@ def deliver(context: Context, layout: Layout, carrier: Carrier, features: Featur
     nonce = token_hex(8)
     limits = features.carriers[carrier]
     if carrier is Carrier.TEMPLATE_DISK:
-        return Delivery(layout.name, carrier, digest, nonce, files=listed(files, nonce))
+        listed_files = listed(files, nonce)
+        _check_files(listed_files, limits.max_bytes)
+        return Delivery(layout.name, carrier, digest, nonce, files=listed_files)
     if carrier is Carrier.SMBIOS:
         values = {name: content.decode("ascii") for name, content in files.items()}
         return Delivery(layout.name, carrier, digest, nonce, values=values)
@@ -104,6 +106,12 @@ def deliver(context: Context, layout: Layout, carrier: Carrier, features: Featur
     from ims_bootparams.values import to_values  # noqa: PLC0415 - few providers need it
 
     return Delivery(layout.name, carrier, digest, nonce, values=to_values(files, nonce, limits))
+
+
+def _check_files(files: Mapping[str, bytes], limit: int) -> None:
+    from ims_bootparams.media.tree import check_files  # noqa: PLC0415 - as in _medium
+
+    check_files(files, limit)
 
 
 def _medium(

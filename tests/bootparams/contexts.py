@@ -78,9 +78,9 @@ def full(marker: str = "/nonexistent/marker") -> Context:
             ),
             Interface(mac=DHCP_MAC),
         ),
-        ssh_keys=(f"ssh-ed25519 AAAA $(touch {marker}) 'x' é", "ssh-ed25519 BBBB bob"),
+        ssh_keys=(f"ssh-ed25519 AAAA $(touch {marker}) 'x' é", "ssh-ed25519 AAAABBBB bob"),
         users=(
-            User("alice", ("ssh-ed25519 CCCC a",), HASH, sudo=True),
+            User("alice", ("ssh-ed25519 AAAACCCC a",), HASH, sudo=True),
             User("bob"),
         ),
         host_keys=(HOST_KEY,),

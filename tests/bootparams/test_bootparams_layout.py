@@ -91,7 +91,7 @@ def test_every_field_of_a_context_arrives() -> None:
         "IMS_INTERFACE_1_ADDRESSES": "",
         "IMS_USERS": "2",
         "IMS_USER_0_NAME": "alice",
-        "IMS_USER_0_SSH_KEYS": "ssh-ed25519 CCCC a",
+        "IMS_USER_0_SSH_KEYS": "ssh-ed25519 AAAACCCC a",
         "IMS_USER_0_PASSWORD_HASH": contexts.HASH,
         "IMS_USER_0_SUDO": "yes",
         "IMS_USER_1_SUDO": "no",

@@ -5,9 +5,11 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given
 
 from ims_bootparams.layouts.cloud_init.config import PROPERTIES_FILE, STEP
+from ims_core.errors import InvalidError
 from ims_core.models import Context, File
 from ims_core.registry import layout
 from tests.bootparams import contexts
@@ -107,6 +109,14 @@ def test_cloud_init_gets_any_path_and_content_back(cloud_init: CloudInit, tmp_pa
     files = tuple(File(path, bytes(range(256))) for path in paths)
     (seen,) = cloud_init.read(tmp_path, "configdrive", replace(contexts.small(), files=files))
     assert seen["injected"] == dict.fromkeys(paths, base64.b64encode(bytes(range(256))).decode())
+
+
+def test_a_property_that_would_turn_the_context_off_is_refused() -> None:
+    for word in ("disabled", "pass", "net", "local"):
+        with pytest.raises(InvalidError, match=r"context\.properties\['dsmode'\]") as caught:
+            LAYOUT.render(replace(contexts.small(), properties={"dsmode": word}))
+        assert caught.value.hint
+    assert LAYOUT.render(replace(contexts.small(), secrets={"dsmode": "disabled"}))
 
 
 def test_the_layout_says_how_it_is_found_and_that_it_always_answers() -> None:

@@ -84,7 +84,7 @@ def machine(shell: list[str], tmp_path: Path) -> Machine:
             "etc/shadow": b"root:*:1:0:99999:7:::\nold:!:1:0:99999:7:::\n",
             "etc/hosts": b"127.0.0.1\tlocalhost\n127.0.1.1\tformer\n",
             "etc/sudoers.d/README": b"",
-            "home/old/.ssh/authorized_keys": b"ssh-rsa OLD own key\n",
+            "home/old/.ssh/authorized_keys": b"ssh-rsa AAAAOLD own key\n",
             "sys/class/net/testnic0/address": contexts.MAC.encode() + b"\n",
             "sys/class/net/testnic1/address": contexts.DHCP_MAC.encode() + b"\n",
             "sys/class/virtio-ports/vport1p1/name": b"org.other.0\n",
@@ -188,8 +188,8 @@ def test_a_file_gets_its_content_and_mode_and_its_parents(machine: Machine) -> N
             files=(
                 File("/opt/new/dir/tool", content, 0o4750),
                 File("/top", b"1"),
-                File("/opt/new", b"is a directory"),
-                File("/top/below", b"is below a file"),
+                File("/home/old", b"is a directory"),
+                File("/etc/passwd/below", b"is below a file"),
                 File("/etc/hosts", b"replaced\n"),
             ),
         )
@@ -199,7 +199,7 @@ def test_a_file_gets_its_content_and_mode_and_its_parents(machine: Machine) -> N
     assert machine.mode("opt/new/dir") == 0o755
     assert machine.text("etc/hosts") == "replaced\n"
     outcome = results(receipt)
-    assert outcome["files.2"] == "/opt/new is a directory"
+    assert outcome["files.2"] == "/home/old is a directory"
     assert outcome["files.3"] != "ok"
     assert [outcome[f"files.{index}"] for index in (0, 1, 4)] == ["ok"] * 3
 
@@ -276,7 +276,7 @@ def test_users_are_made_with_keys_password_and_sudo(machine: Machine) -> None:
     shadow = [line.split(":")[:2] for line in machine.text("etc/shadow").splitlines()]
     assert shadow == [["root", "*"], ["old", "!"], ["alice", contexts.HASH], ["bob", "*"]]
     assert machine.mode("etc/shadow") == 0o640
-    assert "ssh-ed25519 CCCC a\n" in machine.text("home/alice/.ssh/authorized_keys")
+    assert "ssh-ed25519 AAAACCCC a\n" in machine.text("home/alice/.ssh/authorized_keys")
     assert machine.mode("home/alice/.ssh/authorized_keys") == 0o600
     assert machine.mode("home/alice/.ssh") == 0o700
     assert machine.text("etc/sudoers.d/ims-alice") == "alice ALL=(ALL:ALL) NOPASSWD:ALL\n"
@@ -288,12 +288,12 @@ def test_an_existing_user_keeps_what_is_its_own_and_loses_only_our_former_keys(
     machine: Machine,
 ) -> None:
     before = machine.text("etc/passwd")
-    own = "ssh-rsa OLD own key\n"
-    user = User("old", ("ssh-ed25519 ONE", "ssh-ed25519 TWO"), sudo=True)
+    own = "ssh-rsa AAAAOLD own key\n"
+    user = User("old", ("ssh-ed25519 AAAAONE", "ssh-ed25519 AAAATWO"), sudo=True)
     machine.boot_with(replace(contexts.small(), users=(user,)))
     keys = machine.text("home/old/.ssh/authorized_keys")
     assert keys.startswith(own)
-    assert "ssh-ed25519 ONE\nssh-ed25519 TWO\n" in keys
+    assert "ssh-ed25519 AAAAONE\nssh-ed25519 AAAATWO\n" in keys
     machine.boot_with(replace(contexts.small(), users=(User("old"),)))
     assert machine.text("home/old/.ssh/authorized_keys") == own
     assert machine.text("etc/passwd") == before
@@ -306,12 +306,14 @@ def test_the_default_user_of_the_template_gets_the_keys_beside_its_own_as_a_user
 ) -> None:
     write_files(machine.root, {"etc/ims/default-user": b"old\n"})
     context = replace(
-        contexts.small(), ssh_keys=("ssh-ed25519 DEF",), users=(User("old", ("ssh-ed25519 USR",)),)
+        contexts.small(),
+        ssh_keys=("ssh-ed25519 AAAADEF",),
+        users=(User("old", ("ssh-ed25519 AAAAUSR",)),),
     )
     machine.boot_with(context)
     keys = machine.text("home/old/.ssh/authorized_keys")
-    assert "ssh-ed25519 DEF\n" in keys
-    assert "ssh-ed25519 USR\n" in keys
+    assert "ssh-ed25519 AAAADEF\n" in keys
+    assert "ssh-ed25519 AAAAUSR\n" in keys
     assert not (machine.root / "root/.ssh").exists()
 
 
@@ -321,18 +323,20 @@ def test_the_default_user_of_the_context_gets_the_keys_not_the_one_of_the_templa
     write_files(machine.root, {"etc/ims/default-user": b"old\n"})
     context = replace(
         contexts.small(),
-        ssh_keys=("ssh-ed25519 DEF",),
+        ssh_keys=("ssh-ed25519 AAAADEF",),
         default_user="alice",
         users=(User("alice"),),
     )
     machine.boot_with(context)
-    assert "ssh-ed25519 DEF\n" in machine.text("home/alice/.ssh/authorized_keys")
+    assert "ssh-ed25519 AAAADEF\n" in machine.text("home/alice/.ssh/authorized_keys")
     assert "DEF" not in machine.text("home/old/.ssh/authorized_keys")
     assert not (machine.root / "root/.ssh").exists()
 
 
 def test_a_default_user_that_is_not_there_is_an_error_and_is_not_made(machine: Machine) -> None:
-    context = replace(contexts.small(), ssh_keys=("ssh-ed25519 DEF",), default_user="nobody-here")
+    context = replace(
+        contexts.small(), ssh_keys=("ssh-ed25519 AAAADEF",), default_user="nobody-here"
+    )
     receipt = machine.boot_with(context)
     assert results(receipt)["ssh_keys"] == "there is no user nobody-here"
     assert "nobody-here" not in machine.text("etc/passwd")
@@ -341,12 +345,12 @@ def test_a_default_user_that_is_not_there_is_an_error_and_is_not_made(machine: M
 @pytest.mark.parametrize("name", ["old", "old\n"])
 def test_a_medium_from_before_the_key_names_no_default_user(machine: Machine, name: str) -> None:
     write_files(machine.root, {"etc/ims/default-user": name.encode()})
-    files = dict(render(replace(contexts.small(), ssh_keys=("ssh-ed25519 DEF",))))
+    files = dict(render(replace(contexts.small(), ssh_keys=("ssh-ed25519 AAAADEF",))))
     conf = files["bootparams.conf"].replace(b"IMS_DEFAULT_USER=''\n", b"")
     assert conf != files["bootparams.conf"]
     machine.insert(files | {"bootparams.conf": conf})
     assert machine.boot() == 0
-    assert "ssh-ed25519 DEF\n" in machine.text("home/old/.ssh/authorized_keys")
+    assert "ssh-ed25519 AAAADEF\n" in machine.text("home/old/.ssh/authorized_keys")
 
 
 def test_root_follows_no_link_that_a_user_laid(machine: Machine) -> None:
@@ -356,7 +360,7 @@ def test_root_follows_no_link_that_a_user_laid(machine: Machine) -> None:
     (ssh / "authorized_keys").unlink()
     ssh.rmdir()
     ssh.symlink_to(target)
-    receipt = machine.boot_with(replace(contexts.small(), users=(User("old", ("ssh-rsa X",)),)))
+    receipt = machine.boot_with(replace(contexts.small(), users=(User("old", ("ssh-rsa AAAAX",)),)))
     assert results(receipt)["users.0"] == "/home/old/.ssh is a symbolic link"
     assert not list(target.iterdir())
 
@@ -366,7 +370,7 @@ def test_root_reads_and_writes_no_keys_by_a_user_s_link(machine: Machine) -> Non
     keys = machine.root / "home/old/.ssh/authorized_keys"
     keys.unlink()
     keys.symlink_to(secret)
-    receipt = machine.boot_with(replace(contexts.small(), users=(User("old", ("ssh-rsa X",)),)))
+    receipt = machine.boot_with(replace(contexts.small(), users=(User("old", ("ssh-rsa AAAAX",)),)))
     assert results(receipt)["users.0"] == "/home/old/.ssh/authorized_keys is a symbolic link"
     assert keys.is_symlink()
     assert secret.read_bytes() == b"root:hash\n"
@@ -379,7 +383,7 @@ def test_mode_and_owner_are_set_where_only_root_can_be(machine: Machine) -> None
     spy = 'case $2 in ./*) stat -c "%a %u" . ;; esac >>"$0.seen"\nexec /bin/chmod "$@"\n'
     write_files(machine.root, {"fake-bin/chmod": f"#!/bin/sh\n{spy}".encode()})
     (machine.root / "fake-bin/chmod").chmod(0o755)
-    context = replace(contexts.small(), users=(User("old", ("ssh-rsa X",)),),
+    context = replace(contexts.small(), users=(User("old", ("ssh-rsa AAAAX",)),),
                       files=(File("/home/old/conf", b"x", 0o644, "old:old"),))  # fmt: skip
     assert set(results(machine.boot_with(context)).values()) == {"ok"}
     assert set(machine.text("fake-bin/chmod.seen").splitlines()) == {f"700 {os.geteuid()}"}
@@ -408,11 +412,11 @@ def test_a_file_replaces_a_link_to_a_directory_and_does_not_go_into_it(machine: 
 
 
 def test_who_was_the_default_user_before_has_its_keys_no_longer(machine: Machine) -> None:
-    context = replace(contexts.small(), ssh_keys=("ssh-ed25519 DEF",), default_user="old")
+    context = replace(contexts.small(), ssh_keys=("ssh-ed25519 AAAADEF",), default_user="old")
     machine.boot_with(context)
     assert "DEF" in machine.text("home/old/.ssh/authorized_keys")
     machine.boot_with(replace(context, default_user="root"), "n-2")
-    assert machine.text("home/old/.ssh/authorized_keys") == "ssh-rsa OLD own key\n"
+    assert machine.text("home/old/.ssh/authorized_keys") == "ssh-rsa AAAAOLD own key\n"
     assert "DEF" in machine.text("root/.ssh/authorized_keys")
 
 
@@ -465,8 +469,8 @@ def counting(name: str, after: bytes = b"") -> Script:
 #: One item of each kind that is applied once for each content.
 ONCE = replace(
     contexts.small(),
-    ssh_keys=("ssh-ed25519 DEF",),
-    users=(User("alice", ("ssh-ed25519 A",)),),
+    ssh_keys=("ssh-ed25519 AAAADEF",),
+    users=(User("alice", ("ssh-ed25519 AAAAA",)),),
     files=(File("/f", b"ours"),),
     scripts=(counting("one"),),
 )
@@ -514,10 +518,10 @@ def test_what_is_told_as_done_is_on_the_disk(machine: Machine) -> None:
         ({"files": (File("/f", b"new"),)}, {"files"}),
         ({"files": (File("/f", b"ours", 0o600),)}, {"files"}),
         ({"files": (File("/f", b"ours", owner="bob"),)}, {"files"}),
-        ({"users": (User("alice", ("ssh-ed25519 B",)),)}, {"users"}),
+        ({"users": (User("alice", ("ssh-ed25519 AAAAB",)),)}, {"users"}),
         ({"users": (replace(ONCE.users[0], sudo=True),)}, {"users"}),
         ({"users": (replace(ONCE.users[0], password_hash=contexts.HASH),)}, {"users"}),
-        ({"ssh_keys": ("ssh-ed25519 NEW",)}, {"ssh_keys"}),
+        ({"ssh_keys": ("ssh-ed25519 AAAANEW",)}, {"ssh_keys"}),
         ({"default_user": "root"}, {"ssh_keys"}),
     ],
 )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import configparser
 import stat
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ims_core.errors import InvalidError
-from ims_core.models import File, Interface, Script
+from ims_core.models import File, Interface, Script, User
 from ims_core.registry import layout
 from tests.bootparams import contexts
 from tests.bootparams.helpers import run, write_files
@@ -66,7 +66,7 @@ def test_hepix_sources_both_scripts_and_the_context_is_applied(root: Path) -> No
     noting = b'#!/bin/sh\necho "$0 $(cat /etc/motd)" >>/ran\n'
     context = replace(
         contexts.small(),
-        ssh_keys=("ssh-ed25519 AAAA $(touch /marker)", "ssh-rsa BBBB"),
+        ssh_keys=("ssh-ed25519 AAAA $(touch /marker)", "ssh-rsa AAAABBBB"),
         files=(
             File("/etc/motd", b"hello\n\0\xff", mode=0o600, owner="0:42"),
             File("/srv/it's $(touch /marker)/a b", b"", mode=0o4755),
@@ -167,5 +167,39 @@ def test_a_name_that_no_medium_could_have_is_refused_by_its_field() -> None:
 def test_stratuslab_has_its_own_label_and_the_same_files() -> None:
     other = layout("stratuslab")
     assert other.label == "_STRATUSLAB"
-    assert other.render(contexts.small()) == LAYOUT.render(contexts.small())
-    assert not other.answers(contexts.small())
+    told = replace(contexts.small(), ssh_keys=("ssh-rsa AAAA",), properties={"a": "b"})
+    for context in (contexts.small(), told):
+        assert other.render(context) == LAYOUT.render(context)
+        assert not other.answers(context)
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"users": (User("bob"),)}, "users"),
+        ({"host_keys": (contexts.HOST_KEY,)}, "host_keys"),
+        ({"ssh_keys": ("ssh-rsa AAAA",), "default_user": "debian"}, "default_user"),
+    ],
+)
+def test_stratuslab_refuses_what_hepix_does_not_know(fields: dict[str, Any], named: str) -> None:
+    with pytest.raises(InvalidError, match=rf"context\.{named}: ") as caught:
+        layout("stratuslab").render(replace(contexts.small(), **fields))
+    assert caught.value.hint
+
+
+def test_a_host_name_that_linux_would_not_take_is_told_without_its_domain() -> None:
+    name = f"{'x' * 40}.{'y' * 40}"
+    prolog = LAYOUT.render(replace(contexts.small(), hostname=name))["prolog.sh"].decode()
+    assert f"hostname {'x' * 40}\n" in prolog
+    assert (
+        f"hostname {name[:64]}\n"
+        in LAYOUT.render(replace(contexts.small(), hostname=name[:64]))["prolog.sh"].decode()
+    )
+
+
+@pytest.mark.parametrize("names", [("a", "A"), ("a", "a/b"), ("d/a", "D/b")])
+def test_files_of_the_caller_s_that_no_disc_could_hold_are_refused(names: tuple[str, str]) -> None:
+    files = tuple(File(f"/mnt/context/{name}", b"") for name in names)
+    with pytest.raises(InvalidError, match=r"^context\.files") as caught:
+        LAYOUT.render(replace(contexts.small(), files=files))
+    assert caught.value.hint

@@ -42,7 +42,7 @@ def test_cloud_init_reads_every_field_of_a_context(cloud_init: CloudInit, tmp_pa
         "default",
         {
             "name": "alice",
-            "ssh_authorized_keys": ["ssh-ed25519 CCCC a"],
+            "ssh_authorized_keys": ["ssh-ed25519 AAAACCCC a"],
             "hashed_passwd": contexts.HASH,
             "lock_passwd": False,
             "sudo": "ALL=(ALL) NOPASSWD:ALL",
@@ -76,8 +76,8 @@ def test_cloud_init_reads_every_field_of_a_context(cloud_init: CloudInit, tmp_pa
 def test_cloud_init_gives_the_keys_to_the_default_user_that_the_context_names(
     cloud_init: CloudInit, tmp_path: Path
 ) -> None:
-    context = replace(contexts.small(), ssh_keys=("ssh-ed25519 A",), users=(User("alice"),))
-    user = User("bob", ("ssh-ed25519 B",), contexts.HASH)
+    context = replace(contexts.small(), ssh_keys=("ssh-ed25519 AAAAA",), users=(User("alice"),))
+    user = User("bob", ("ssh-ed25519 AAAAB",), contexts.HASH)
     media = cloud_init.read(
         tmp_path, "nocloud", context,
         replace(context, default_user="bob"),
@@ -98,7 +98,7 @@ def test_cloud_init_gives_the_keys_to_the_default_user_that_the_context_names(
     assert list(alone["users"]) == ["bob"]
     bob = described["users"]["bob"]
     assert (bob["hashed_passwd"], bob["lock_passwd"]) == (contexts.HASH, False)
-    assert bob["ssh_authorized_keys"] == ["ssh-ed25519 B"]
+    assert bob["ssh_authorized_keys"] == ["ssh-ed25519 AAAAB"]
     assert root["key_options"]["root"] == ""
     assert "root" not in root["users"]  # so nothing of it is changed but its keys
 
@@ -135,18 +135,11 @@ def test_cloud_init_gets_any_character_of_a_key_and_a_path_back(
     cloud_init: CloudInit, tmp_path: Path
 ) -> None:
     odd = "".join(map(chr, [*range(0xA0, 0x2028), 0x202A, 0xFEFF, 0xFFFD, 0xFFFF, 0x10FFFF]))
+    words = ("yes", "- x: 1", "null", "1.5", "{a", "'", '"', "a: b", "=")
     keys = (
-        f"ssh-ed25519 A {odd}",
-        "yes",
-        "- x: 1",
-        "#x",
-        "null",
-        "1.5",
-        "{a",
-        "'",
-        '"',
-        "a: b",
-        "=",
+        f"ssh-ed25519 AAAAA {odd}",
+        "ssh-rsa AAAA #x",
+        *(f"{word} ssh-rsa AAAA {word}" for word in words),
     )
     paths = ("/\x01\x1b\x7f\x80\x85\x9f", "/\u2028 #: \n", "/~", "/\ufeff\U0001f642")
     context = replace(
@@ -164,12 +157,12 @@ def test_cloud_init_gets_raw_user_data_byte_for_byte_with_keys_and_network_besid
     context = replace(
         contexts.small(),
         user_data=raw,
-        ssh_keys=("ssh-ed25519 A",),
+        ssh_keys=("ssh-ed25519 AAAAA",),
         interfaces=(Interface(mac=contexts.MAC),),
     )
     plain, empty = cloud_init.read(tmp_path, "nocloud", context, contexts.small())
     assert base64.b64decode(plain["user_data"]) == raw
-    assert plain["public_keys"] == ["ssh-ed25519 A"]
+    assert plain["public_keys"] == ["ssh-ed25519 AAAAA"]
     assert "DHCP=ipv4" in plain["network"]["networkd"]
     assert empty["config"] == {}
     assert "network" not in empty
@@ -218,7 +211,7 @@ def test_raw_user_data_is_untouched_and_the_default_user_comes_beside_it(
 ) -> None:
     raw = b"#cloud-config\npackages: [vim]\n"
     context = replace(
-        contexts.small(), user_data=raw, default_user="bob", ssh_keys=("ssh-ed25519 A",)
+        contexts.small(), user_data=raw, default_user="bob", ssh_keys=("ssh-ed25519 AAAAA",)
     )
     assert render(context)["user-data"] == raw
     (seen,) = cloud_init.read(tmp_path, "nocloud", context)
@@ -287,12 +280,39 @@ def test_any_raw_bytes_are_passed_or_refused(raw: bytes) -> None:
         (b"#cloud-config\n- a\n", "no mapping"),
         (b"#cloud-config \r\njust text\n", "no mapping"),
         (b"#cloud-config\na: \x01\n", "not valid YAML"),
+        (b" #Cloud-Config\n- a\n", "no mapping"),
+        (b"#cloud-config and more\n- a\n", "no mapping"),
+        (b"\xef\xbb\xbf#cloud-config\na: 1\n", "byte order mark"),
+        (b"#cloud-config\na: " + b"[" * 100_000 + b"]" * 100_000, "100 levels"),
+        (b"#cloud-config\na: " + b"{a: " * 200_000, "100 levels"),
+        *(
+            (b"#cloud-config\na: hunter2\nb: " + value + b"\n", "not of the type")
+            for value in (
+                *(b"2024-02-30", b"0x_", b"0b_", b"!!int foo", b"!!float foo", b"!!bool foo"),
+                *(b"9" * 5000, b"2001-01-01T00:00:00+99:00", b"!!timestamp foo"),
+            )
+        ),
     ],
 )
 def test_an_invalid_cloud_config_is_refused_without_its_content(raw: bytes, words: str) -> None:
     with pytest.raises(InvalidError, match=rf"context\.user_data: .*{words}") as caught:
         render(replace(contexts.small(), user_data=raw))
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("raw", [b"#cloud-config-archive\n- a\n", b"#cloud-config-jsonp\n- a\n"])
+def test_other_kinds_are_the_guest_s_matter(raw: bytes) -> None:
+    assert render(replace(contexts.small(), user_data=raw))["user-data"] == raw
+
+
+@pytest.mark.parametrize(
+    "path", [PROPERTIES_FILE, STEP, "/var/lib/ims/scripts/0000", "/var/lib/ims/x"]
+)
+def test_a_file_in_the_place_of_what_is_written_itself_is_refused(path: str) -> None:
+    files = (File("/etc/motd", b""), File(path, b"theirs"))
+    with pytest.raises(InvalidError, match=rf"context\.files\[1\]\.path: {path}") as caught:
+        render(replace(contexts.small(), files=files))
+    assert caught.value.hint
 
 
 def test_an_alias_bomb_is_passed_on_and_not_unfolded() -> None:
@@ -336,14 +356,14 @@ def test_the_layout_says_how_it_is_found_and_that_it_always_answers() -> None:
 
 
 def test_root_as_the_default_user_keeps_its_password_and_keys() -> None:
-    root = User("root", ("ssh-ed25519 R",), contexts.HASH)
+    root = User("root", ("ssh-ed25519 AAAAR",), contexts.HASH)
     config = yaml.safe_load(render(replace(contexts.small(), default_user="root", users=(root,)))
                             ["user-data"])  # fmt: skip
     assert config["disable_root"] is False
     (described,) = config["users"][1:]
     assert described["name"] == "root"
     assert described["hashed_passwd"] == contexts.HASH
-    assert described["ssh_authorized_keys"] == ["ssh-ed25519 R"]
+    assert described["ssh_authorized_keys"] == ["ssh-ed25519 AAAAR"]
 
 
 def test_files_of_any_owner_are_made_and_wait_for_the_users_where_they_must() -> None:

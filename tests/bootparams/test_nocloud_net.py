@@ -112,6 +112,7 @@ def test_any_text_comes_back_from_cloud_init_or_is_refused(cloud_init: CloudInit
         *("http://h/a b/", " http://h/", "http://h/\n", "http://h/a;h=other/", "http://h/'/"),
         *('http://h/"/', "http://h/\\/", "http://h/`id`/", "http://h/{a}/", "http://h/é/"),
         *("http://h/%s/", "http://h/%2/", "http://h/%/", "http://h/\x7f/", "http://[::1/"),
+        *("http://h:0/", "http://h:65536/", "http://.../", "http://a..b/", "http://[:::::]/"),
     ],
 )
 def test_what_is_no_url_of_a_seed_is_refused_by_its_field(url: str) -> None:
@@ -151,7 +152,7 @@ def test_a_serial_number_is_as_long_as_every_hypervisor_takes_it() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("ssh_keys", ("ssh-rsa A",)),
+        ("ssh_keys", ("ssh-rsa AAAAA",)),
         ("users", (User("alice"),)),
         ("host_keys", (contexts.HOST_KEY,)),
         ("properties", {"a": "b"}),

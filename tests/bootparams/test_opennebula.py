@@ -214,7 +214,14 @@ def test_a_property_that_a_shell_can_name_is_a_variable_of_that_name_too() -> No
 NOT_DATA = (
     *("PATH", "IFS", "ENV", "BASH_ENV", "PS4", "SHELLOPTS", "UID", "PPID", "LD_PRELOAD", "_"),
     *("START_SCRIPT", "START_SCRIPT_BASE64", "INIT_SCRIPTS", "READY_SCRIPT_PATH", "USER_DATA"),
-    *("ETH0_MAC", "IMS_PROPERTY_0_NAME", "SET_HOSTNAME"),
+    *("ETH0_MAC", "IMS_PROPERTY_0_NAME", "SET_HOSTNAME", "SSH_PUBLIC_KEY", "SSH_KEY", "USERNAME"),
+    *("FILES", "PUBLIC_KEY", "EC2_USER_DATA", "TMPDIR", "PYTHONPATH", "PERL5OPT", "https_proxy"),
+)
+#: Of bash's manual, "Shell Variables", what it knows only once it is set.
+UNSET = (
+    *("BASH_COMPAT", "BASH_LOADABLES_PATH", "CDPATH", "COMP_LINE", "EXECIGNORE", "FIGNORE"),
+    *("FUNCNEST", "GLOBIGNORE", "GLOBSORT", "HISTFILE", "IGNOREEOF", "MAILCHECK", "SRANDOM"),
+    *("POSIXLY_CORRECT", "PROMPT_COMMAND", "READLINE_LINE", "TIMEFORMAT", "TMOUT", "HISTCMD"),
 )
 
 
@@ -224,6 +231,27 @@ def test_no_property_makes_a_shell_or_a_guest_s_package_do_something(name: str) 
     variables = sourced(["bash"], LAYOUT.render(context)["context.sh"])
     assert variables.get(name) != "harm"
     assert variables["IMS_PROPERTY_0_VALUE"] == "harm"
+
+
+@pytest.mark.parametrize("name", [each for each in NOT_DATA if each != "ETH0_MAC"])
+def test_the_layout_s_own_names_are_its_own_where_it_does_not_need_them(name: str) -> None:
+    context = replace(contexts.small(), properties={name: "harm"})
+    variables = sourced(["bash"], LAYOUT.render(context)["context.sh"])
+    assert variables.get(name) != "harm"
+
+
+def test_no_property_is_evaluated_by_a_shell_or_stops_its_work(tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    known = run("bash", "-c", "compgen -v").decode().split()
+    assert {"RANDOM", "SECONDS", "BASH_VERSION", "IFS"} <= {*known}
+    properties = dict.fromkeys((*known, *UNSET), f"a[$(touch {marker})]")
+    script = LAYOUT.render(replace(contexts.small(), properties=properties))["context.sh"]
+    (tmp_path / "context.sh").write_bytes(script)
+    after = 'f() { :; }; f && ls / >/dev/null && [ -n "$(echo /*)" ] && echo "well: $UID $RANDOM"'
+    for shell in (("bash",), ("bash", "--posix"), ("dash",), ("busybox", "ash")):
+        done = run(*shell, "-c", f". '{tmp_path}/context.sh'; {after}")
+        assert done.startswith(b"well: "), shell
+        assert not marker.exists(), shell
 
 
 def test_files_of_the_medium_lie_on_it_and_are_listed() -> None:

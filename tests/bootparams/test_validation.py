@@ -56,7 +56,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         for name in ("", "-a", "a-", "a..b", ".a", "a_b", "é", "a b", "a\n", "x" * 64, "a\0",
                      ".".join(["x" * 63] * 4) + ".x")
     ),
-    ({"ssh_keys": ("ssh-ed25519 A", "")}, "context.ssh_keys[1]"),
+    ({"ssh_keys": ("ssh-ed25519 AAAAA", "")}, "context.ssh_keys[1]"),
     ({"ssh_keys": (" ",)}, "context.ssh_keys[0]"),
     ({"ssh_keys": ("a\nb",)}, "context.ssh_keys[0]"),
     ({"ssh_keys": ("a\u2028b",)}, "context.ssh_keys[0]"),
@@ -103,7 +103,13 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         for name in ("", "A", "1a", "-a", "a b", "a:b", "a.b", "é", "a" * 33, "a\n")
     ),
     ({"users": (User("a"), User("b"), User("a"))}, "context.users[2].name"),
-    (user(ssh_keys=("",)), "context.users[0].ssh_keys[0]"),
+    *(
+        (user(ssh_keys=(key,)), "context.users[0].ssh_keys[0]")
+        for key in ("", "ssh-rsa", "# ssh-rsa AAAA", "\ufeffssh-rsa AAAA", "ssh-rsa BBBB",
+                    "-----BEGIN OPENSSH PRIVATE KEY-----", "ssh-rsa AAAA\nssh-rsa AAAA")
+    ),
+    ({"files": (File("/a/b", b""), File("/a", b""))}, "context.files[0].path"),
+    ({"files": (File("/a", b""), File("/ab", b""), File("/a/b/c", b""))}, "context.files[2].path"),
     *(
         (hashed(text), "context.users[0].password_hash")
         for text in ("hunter2", "$6$a:b", "$6$a$b\nroot::0:", "$6$a$", "$6$a$short",
@@ -170,6 +176,13 @@ def test_what_cannot_be_right_is_refused_by_its_field_with_a_fix(
         network(gateways=("fe80::1",), addresses=("2001:db8::1/64",)),
         network(addresses=()),
         user(name="_a-b_9"),
+        *(
+            user(ssh_keys=(key,))
+            for key in ("ssh-rsa AAAA", "ecdsa-sha2-nistp256 AAAA x", "ssh-ed25519\tAAAA a b",
+                        'from="192.0.2.0/24",no-pty ssh-rsa AAAA',
+                        "sk-ssh-ed25519@openssh.com AAAA",
+                        )
+        ),
         hashed("!"),
         hashed("$y$j9T$F5Jx5fExrKuPp53xLKQ..1$X3DX6M94c7o.9agCG9G317fhZg9SqC.5i5rd"),
         hashed("$2b$05$abcdefghijklmnopqrstuu5s2v8.iXieOjg/.AySBTTZIIVFJeBui"),

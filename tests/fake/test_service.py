@@ -363,3 +363,32 @@ def test_the_templates_default_user_is_told_to_the_guest(connect: Connect, pool:
     intent = ims.session().store.intent(vm.uuid)
     assert intent is not None
     assert intent.context.default_user == "root", "as the template says"
+
+
+def test_addresses_that_its_layout_cannot_tell_are_refused_and_the_vm_starts(
+    connect: Connect,
+) -> None:
+    ims = connect()
+    cards = tuple(Interface(addresses=(f"192.0.2.{last}/24",)) for last in (30, 31))
+    vm = ims.create_vm(
+        "web01", layout="opennebula", wait="defined", context=Context(interfaces=cards)
+    )
+    before = ims.session().store.reservations()
+    with pytest.raises(InvalidError, match=r"context\.interfaces\[0\]\.addresses: the layout open"):
+        ims.set_addresses("web01", [])
+    assert ims.session().store.reservations() == before
+    assert ims.start_vm("web01", wait="running").uuid == vm.uuid
+
+
+def test_a_context_that_its_layout_takes_no_more_is_pending_and_the_vm_can_be_seen(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ims = connect()
+    ims.create_vm("web01", wait="ready")
+
+    def refused(*_: object) -> str:
+        raise InvalidError("context.files: another release took this")
+
+    monkeypatch.setattr("ims_core.service.lifecycle.digest_for", refused)
+    assert ims.show_vm("web01").context_pending
+    assert [each.name for each in ims.list_vms()] == ["web01"]

@@ -33,6 +33,7 @@ from ims_bootparams.layouts.cloud_init.data import (
     vendor_data,
 )
 from ims_bootparams.validation import check_renderable
+from ims_core.errors import InvalidError
 from ims_core.models import Carrier
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["LAYOUT", "render"]
 
 LABEL = "config-2"
+_DSMODE = "dsmode"
 _OPENSTACK = ("latest", "2018-08-27")  # the newest that cloud-init asks for
 _EC2 = ("latest", "2009-04-04")
 
@@ -60,6 +62,7 @@ def render(context: Context) -> Mapping[str, bytes]:
         InvalidError: The context cannot be right; the message names the field.
     """
     check_renderable(context)
+    _check_properties(context)
     data = user_data(context, own_config(context, all_files=False))
     vendor = vendor_data(context, LABEL).decode("ascii")
     openstack = {
@@ -76,6 +79,15 @@ def render(context: Context) -> Mapping[str, bytes]:
         **{f"openstack{_content(i)}": file.content for i, file in _contents(context)},
         CHECKS_FILE: expectations(context),
     }
+
+
+def _check_properties(context: Context) -> None:
+    if _DSMODE in context.properties:
+        raise InvalidError(
+            f"context.properties[{_DSMODE!r}]: in the layout configdrive, cloud-init takes it for"
+            " its own setting, which may turn the whole context off",
+            hint="Give it another name, or make it a secret.",
+        )
 
 
 def _content(index: int) -> str:

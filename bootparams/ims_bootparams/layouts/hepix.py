@@ -9,7 +9,8 @@
 
 HEPiX' services copy the disc to ``/var/lib/hepix/context`` and source ``prolog.sh`` and
 ``epilog.sh`` there with the argument ``start`` or ``stop``, whatever the disc's label is. The other
-two readers want the label ``CONTEXT``; ``stratuslab`` is the same with StratusLab's own label.
+two readers want the label ``CONTEXT``; ``stratuslab`` is the same with StratusLab's own label, so
+without what HEPiX does not know: users and host keys, and SSH keys for another user than root.
 
 ``context.sh`` has three variables more. ``EC2_USER_DATA`` is what amiconfig, and so CernVM, reads:
 the raw user data if there is one, else an amiconfig file with the host name. ``PUBLIC_KEY`` holds
@@ -32,9 +33,11 @@ from typing import TYPE_CHECKING
 
 from ims_bootparams.guest import cloud_init_step
 from ims_bootparams.layouts import Layout
-from ims_bootparams.layouts.limits import beside, set_apart
+from ims_bootparams.layouts.limits import beside, refuse_all_but, set_apart
 from ims_bootparams.layouts.opennebula import LAYOUT as OPENNEBULA
 from ims_bootparams.layouts.opennebula import STEP_FILE, disc, run_script
+from ims_bootparams.validation import check_renderable
+from ims_core.errors import InvalidError
 from ims_core.models import Carrier
 
 if TYPE_CHECKING:
@@ -42,8 +45,9 @@ if TYPE_CHECKING:
 
     from ims_core.models import Context
 
-__all__ = ["LAYOUT", "STRATUSLAB", "render"]
+__all__ = ["LAYOUT", "STRATUSLAB", "render", "render_stratuslab"]
 
+_HOST_NAME_MAX = 64
 _HEAD = "# Sourced, not executed, with the argument start or stop.\n"
 # Of a file on the disc, with its path, mode and owner. Never a link's target: rm first.
 _PLACE = (
@@ -70,10 +74,27 @@ def render(context: Context) -> Mapping[str, bytes]:
     more = {f"file-{index:04}": file.content for index, file in enumerate(others.files)}
     more |= {
         STEP_FILE: cloud_init_step(),
-        "prolog.sh": _sourced(f"hostname {context.hostname}"),
+        "prolog.sh": _sourced(f"hostname {_for_the_kernel(context.hostname)}"),
         "epilog.sh": _sourced(*_steps(others)),
     }
     return {**files, **beside(more, own)}
+
+
+def render_stratuslab(context: Context) -> Mapping[str, bytes]:
+    """The same for HEPiX alone.
+
+    Raises:
+        InvalidError: As :func:`render`, or HEPiX has no place for a field of it.
+    """
+    check_renderable(context)
+    carried = ("ssh_keys", "properties", "secrets", "files", "scripts", "user_data")
+    refuse_all_but("stratuslab", context, carried)
+    if context.ssh_keys and context.default_user not in ("", "root"):
+        raise InvalidError(
+            "context.default_user: HEPiX gives the SSH keys to root",
+            hint="Leave the keys out, or choose a template without a default user.",
+        )
+    return render(context)
 
 
 def _variables(context: Context) -> dict[str, str]:
@@ -106,6 +127,11 @@ def _steps(context: Context) -> list[str]:
     return files + [run_script(index) for index, _ in enumerate(context.scripts)]
 
 
+def _for_the_kernel(hostname: str) -> str:
+    """The host name, or what comes before its domain if Linux would not take it all."""
+    return hostname if len(hostname) <= _HOST_NAME_MAX else hostname.partition(".")[0]
+
+
 def _sourced(*lines: str) -> bytes:
     """A script that leaves the shell that sources it as it was."""
     commands = "".join(
@@ -120,7 +146,7 @@ LAYOUT = replace(
 STRATUSLAB = Layout(
     name="stratuslab",
     label="_STRATUSLAB",
-    render=render,
+    render=render_stratuslab,
     reader="HEPiX, amiconfig",
     carriers=(Carrier.ISO, Carrier.FAT_DISK),
 )

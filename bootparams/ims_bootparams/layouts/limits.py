@@ -12,7 +12,7 @@ from ims_core.models import Context
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-__all__ = ["ON_MEDIUM", "beside", "refuse_all_but", "set_apart"]
+__all__ = ["ON_MEDIUM", "beside", "buildable", "refuse_all_but", "set_apart"]
 
 ON_MEDIUM = "/mnt/context/"
 """A context's file below this directory is put on the medium itself, under the rest of its path, by
@@ -63,7 +63,8 @@ def set_apart(context: Context) -> tuple[Context, dict[str, bytes]]:
         try:
             check_media_name(name)
         except InvalidError as error:
-            raise InvalidError(f"context.files[{index}].path: {error}", hint=error.hint) from None
+            hint = error.hint or "Rename it."
+            raise InvalidError(f"context.files[{index}].path: {error}", hint=hint) from None
         files[name] = file.content
     return replace(context, files=tuple(others)), files
 
@@ -72,9 +73,11 @@ def beside(files: Mapping[str, bytes], own: Mapping[str, bytes]) -> dict[str, by
     """A layout's files, and beside them those that :func:`set_apart` found.
 
     Raises:
-        InvalidError: One of these has a name that the layout needs; FAT and Joliet do not tell
-            upper case from lower.
+        InvalidError: One of these has a name that the layout needs, or no medium could hold them
+            side by side; FAT and Joliet do not tell upper case from lower.
     """
+    if not own:
+        return dict(files)
     taken = {name.lower() for name in (*files, NONCE_FILE, LIST_FILE)}
     for name in own:
         if name.lower() in taken:
@@ -82,4 +85,20 @@ def beside(files: Mapping[str, bytes], own: Mapping[str, bytes]) -> dict[str, by
                 f"context.files: {ON_MEDIUM}{name} has the name of a file of the layout",
                 hint="Rename it.",
             )
-    return {**files, **own}
+    return buildable({**files, **own})
+
+
+def buildable(files: dict[str, bytes]) -> dict[str, bytes]:
+    """The same files, if a medium can hold them side by side.
+
+    Raises:
+        InvalidError: It cannot; only the caller's own files can be the reason.
+    """
+    from ims_bootparams.media.tree import check_files  # noqa: PLC0415 - brings all the media
+
+    try:
+        check_files(files, None)
+    except InvalidError as error:
+        hint = error.hint or "Rename it, or put it elsewhere."
+        raise InvalidError(f"context.files: {error}", code=error.code, hint=hint) from None
+    return files

@@ -13,8 +13,8 @@ has run is not run again by the other.
 
 Names of properties are any text, so they are values here: ``IMS_PROPERTY_0_NAME`` and
 ``IMS_PROPERTY_0_VALUE``, as in ``bootparams.conf``. A property whose name a shell variable can have
-is a variable of that name as well, as OpenNebula's users know it, unless the name is one of ours or
-one by which a shell, or a guest's package, would be made to do something.
+is a variable of that name as well, as OpenNebula's users know it, unless the name is this layout's
+own, or one by which a shell, or what it starts, would be made to do something.
 
 Source: OpenNebula's ``VirtualMachineContext.cc`` and its one-apps packages; cloud-init 22.4.
 """
@@ -65,10 +65,23 @@ _NOTHING: Mapping[str, str] = MappingProxyType({})
 _SHELL_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 # As in OpenNebula, what the user says of a card wins; but by its MAC the guest finds it.
 _OF_CARD = re.compile("ETH[0-9]+_(?!MAC$).*")
-# What a shell acts on or cannot change, and what one-contextd runs.
 _NOT_DATA = re.compile(
-    "_|IFS|ENV|CDPATH|PATH|HOME|PWD|OLDPWD|SHELL|SHELLOPTS|PS[0-9]|PPID|E?UID|GROUPS|OPT.*|LD_.*"
-    "|BASH.*|LC_.*|LANG|MAIL.*|TZ|START_SCRIPT.*|INIT_SCRIPTS|READY_SCRIPT.*|IMS_PROPERTY_.*"
+    # What this layout and hepix tell, whether or not this context has it.
+    "NETWORK|HOSTNAME|SET_HOSTNAME|SSH_(PUBLIC_)?KEY|PUBLIC_KEY|USERNAME|USER_?DATA.*"
+    "|EC2_USER_DATA|ONE_CONTEXT_PATH|FILES|DSMODE|IMS_PROPERTY_.*"
+    # What one-contextd runs.
+    "|START_SCRIPT.*|INIT_SCRIPTS|READY_SCRIPT.*"
+    # What a shell acts on, evaluates or cannot change (POSIX 2.5.3; bash's manual, "Shell
+    # Variables": an assignment to RANDOM and some others is arithmetic, which runs commands).
+    "|_|ENV|CDPATH|PATH|HOME|PWD|OLDPWD|SHELL|SHELLOPTS|SHLVL|PS[0-9]|PPID|E?UID|GROUPS|OPT.*|IFS"
+    "|BASH.*|COMP_.*|COMPREPLY|COPROC.*|DIRSTACK|EPOCH.*|EXECIGNORE|FCEDIT|FIGNORE|FUNC.*"
+    "|GLOB.*|HIST.*|histchars|HOST(FILE|TYPE)|IGNOREEOF|INPUTRC|LINENO|MACHTYPE|MAPFILE|OSTYPE"
+    "|PIPESTATUS|POSIXLY_CORRECT|PROMPT_.*|S?RANDOM|READLINE_.*|REPLY|SECONDS|TIMEFORMAT|TMOUT"
+    "|LC_.*|LANG|LANGUAGE|LINES|COLUMNS|MAIL.*|TERM.*|TZ.*"
+    # What the programs act on that it starts.
+    "|LD_.*|GLIBC_.*|GCONV_PATH|LOCPATH|NLSPATH|MALLOC_.*|HOSTALIASES|RES_OPTIONS|LOCALDOMAIN"
+    "|TMPDIR|PERL.*|PYTHON.*|RUBY.*|NODE_.*|_?JAVA_.*|GIT_.*|OPENSSL_.*|SSL_.*|CURL_.*|EDITOR"
+    "|PAGER|(?i:(https?|ftp|all|no)_proxy)"
 )
 
 
@@ -217,7 +230,7 @@ def _card(card: Interface) -> Iterator[tuple[str, str]]:
 def run_script(index: int) -> str:
     """The command that runs a script once in the VM's life, in the medium's directory."""
     source, path = f"script-{index:04}", f"/var/lib/ims/scripts/{index:04}"
-    place = f"mkdir -p /var/lib/ims/scripts && cp {source} {path} && chmod 0700 {path}"
+    place = f"umask 077 && mkdir -p /var/lib/ims/scripts && cp {source} {path} && chmod 0700 {path}"
     return f"sh ./{STEP_FILE} scripts.{index} sh -c '{place} && {path}'"
 
 

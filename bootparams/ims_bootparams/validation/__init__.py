@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ims_bootparams.receipt import MAX_ITEMS
 from ims_bootparams.validation.common import check_hostname, check_text, check_unique, invalid
+from ims_bootparams.validation.keys import check_host_keys, check_ssh_keys
 from ims_bootparams.validation.network import check_interfaces
 from ims_bootparams.validation.seed import check_seed_url
 from ims_core.errors import InvalidError
@@ -19,7 +20,7 @@ from ims_core.errors import InvalidError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ims_core.models import Context, File, HostKey, Script, User
+    from ims_core.models import Context, File, Script, User
 
 __all__ = ["MAX_BYTES", "check_context", "check_files", "check_renderable"]
 
@@ -38,16 +39,6 @@ _OWNER = re.compile(r"([a-z_][a-z0-9_-]{0,31}|[0-9]{1,10})(:([a-z_][a-z0-9_-]{0,
 _PASSWORD_HASH = re.compile(
     r"\$[0-9a-z-]{1,16}\$([!-#%-9;-~]{1,400}\$){1,3}[./0-9A-Za-z]{22,200}|[!*]"
 )
-_HOST_KEY_TYPES = ("ed25519", "ecdsa", "rsa")
-_PRIVATE_KEY = re.compile(
-    r"-----BEGIN ([A-Z ]{0,30}PRIVATE KEY)-----\n[A-Za-z0-9+/=\n]{64,20000}-----END \1-----\n?"
-)
-_PUBLIC_KEY = {
-    kind: re.compile(rf"{prefix} AAAA[A-Za-z0-9+/]{{16,4000}}={{0,2}}( [^\x00-\x1f\x7f]{{0,200}})?")
-    for kind, prefix in zip(
-        _HOST_KEY_TYPES, ("ssh-ed25519", r"ecdsa-sha2-nistp(256|384|521)", "ssh-rsa"), strict=True
-    )
-}
 
 
 def check_context(context: Context) -> None:
@@ -67,11 +58,11 @@ def check_context(context: Context) -> None:
     _check_count(context)
     _check_size(context)
     check_interfaces(context.interfaces)
-    _check_ssh_keys("context.ssh_keys", context.ssh_keys)
+    check_ssh_keys("context.ssh_keys", context.ssh_keys)
     if context.default_user:
         _check_user("context.default_user", context.default_user)
     _check_users(context.users)
-    _check_host_keys(context.host_keys)
+    check_host_keys(context.host_keys)
     _check_properties(context)
     check_files("context.files", context.files)
     _check_scripts(context.scripts)
@@ -129,16 +120,6 @@ def _check_size(context: Context) -> None:
         )
 
 
-def _check_ssh_keys(field: str, keys: tuple[str, ...]) -> None:
-    for index, key in enumerate(keys):
-        name = f"{field}[{index}]"
-        check_text(name, key)
-        if not key.strip():
-            raise invalid(name, "it is empty", "Remove it, or give one line of a .pub file.")
-        if len(key.splitlines()) != 1 or any(ord(c) < ord(" ") and c != "\t" for c in key):
-            raise invalid(name, "it is not one line", "Give each key as a line of its own.")
-
-
 def _check_user(field: str, name: str) -> None:
     if not _USER.fullmatch(name):
         hint = "Use a-z, 0-9, _ and -, up to 32, the first no digit and no hyphen."
@@ -149,26 +130,11 @@ def _check_users(users: tuple[User, ...]) -> None:
     for index, user in enumerate(users):
         field = f"context.users[{index}]"
         _check_user(f"{field}.name", user.name)
-        _check_ssh_keys(f"{field}.ssh_keys", user.ssh_keys)
+        check_ssh_keys(f"{field}.ssh_keys", user.ssh_keys)
         if user.password_hash and not _PASSWORD_HASH.fullmatch(user.password_hash):
             hint = "Make one with `openssl passwd -6`; never give the password itself."
             raise invalid(f"{field}.password_hash", "it is not a crypt(3) hash", hint)
     check_unique("context.users[{}].name", (user.name for user in users), "Merge the two.")
-
-
-def _check_host_keys(keys: tuple[HostKey, ...]) -> None:
-    for index, key in enumerate(keys):
-        field = f"context.host_keys[{index}]"
-        if key.type not in _HOST_KEY_TYPES:
-            hint = f"Use one of {', '.join(_HOST_KEY_TYPES)}."
-            raise invalid(f"{field}.type", f"{key.type!r} is not known", hint)
-        if not _PRIVATE_KEY.fullmatch(key.private):
-            hint = "Give what `ssh-keygen -N ''` writes: from -----BEGIN to -----END."
-            raise invalid(f"{field}.private", "it is not a private key in text form", hint)
-        if not _PUBLIC_KEY[key.type].fullmatch(key.public):
-            hint = "Give the line of the .pub file beside it."
-            raise invalid(f"{field}.public", f"it is no public key of type {key.type}", hint)
-    check_unique("context.host_keys[{}].type", (key.type for key in keys), "Keep one of them.")
 
 
 def _check_properties(context: Context) -> None:
@@ -210,6 +176,18 @@ def check_files(name: str, files: tuple[File, ...]) -> None:
             hint = "Write user:group, by name or by number."
             raise invalid(f"{field}.owner", f"{file.owner!r} is not an owner", hint)
     check_unique(f"{name}[{{}}].path", (file.path for file in files), "Keep one of them.")
+    paths = {file.path for file in files}
+    for index, file in enumerate(files):
+        above = next((each for each in _above(file.path) if each in paths), "")
+        if above:
+            problem = f"{file.path!r} is below {above!r}, which is a file"
+            raise invalid(f"{name}[{index}].path", problem, "Rename one of them.")
+
+
+def _above(path: str) -> list[str]:
+    """The directories that a path is in."""
+    parts = path.split("/")
+    return ["/".join(parts[:end]) for end in range(2, len(parts))]
 
 
 def _check_path(field: str, path: str) -> None:

@@ -1,13 +1,14 @@
 # --- Name and network --------------------------------------------------------------------------
 apply_hostname() {
-    short=${IMS_HOSTNAME%%.*}
+    short=${IMS_HOSTNAME%%.*} name=$IMS_HOSTNAME
+    [ ${#name} -le 64 ] || name=$short # the most that Linux takes
     printf '%s\n' "$IMS_HOSTNAME" | put /etc/hostname 0644
     {
         [ ! -e "$root/etc/hosts" ] || sed '/^127\.0\.1\.1[[:space:]]/d' "$root/etc/hosts"
         [ "$short" != "$IMS_HOSTNAME" ] || short=
         printf '127.0.1.1 %s\n' "$IMS_HOSTNAME${short:+ $short}"
     } | put /etc/hosts 0644
-    system hostname "$IMS_HOSTNAME"
+    system hostname "$name"
 }
 
 # Leaves the file alone where the context names neither a server nor a domain.

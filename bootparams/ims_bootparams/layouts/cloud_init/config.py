@@ -8,6 +8,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ims_bootparams.guest import cloud_init_step
+from ims_core.errors import InvalidError
 from ims_core.models import User
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ PROPERTIES_FILE = "/etc/ims/properties.json"
 STEP = "/var/lib/ims/cloud-init/step"
 """In the guest: what runs each file's check and each script, and notes the result."""
 
-_SCRIPTS = "/var/lib/ims/scripts"
+_OWN = "/var/lib/ims/"
+_SCRIPTS = f"{_OWN}scripts"
 _ROOTS = ("root", "root:root")
 
 
@@ -68,6 +70,7 @@ def written(context: Context, *, all_files: bool = True) -> dict[str, Any]:
             for key in context.host_keys
             for half, text in (("private", key.private), ("public", key.public))
         }
+    _refuse_own_paths(context)
     entries = [_written(file) for file in context.files if all_files or needs_users(file)]
     if context.properties or context.secrets:
         values = {**context.properties, **context.secrets}
@@ -95,6 +98,16 @@ def steps(context: Context) -> Mapping[str, Sequence[str]]:
         path = f"{_SCRIPTS}/{index:04}"
         commands[f"scripts.{index}"] = ("sh", STEP, f"scripts.{index}", path)
     return commands
+
+
+def _refuse_own_paths(context: Context) -> None:
+    """Nothing of the caller's is replaced by what is written here."""
+    for index, file in enumerate(context.files):
+        if file.path == PROPERTIES_FILE or file.path.startswith(_OWN):
+            raise InvalidError(
+                f"context.files[{index}].path: {file.path} is written by IMS itself",
+                hint="Put it elsewhere.",
+            )
 
 
 def _user(user: User) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import re
 import shlex
 import zlib
 from contextlib import suppress
@@ -15,7 +17,7 @@ from ims_bootparams.layouts.cloud_init.yaml import to_yaml
 from ims_core.errors import InvalidError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ims_core.models import Context
 
@@ -39,7 +41,10 @@ _MERGE = "list(append)+dict(no_replace,recurse_list)+str()"
 _HEADER = b"#cloud-config"
 _HEAD = 4096  # bytes in which cloud-init looks for the header of a message
 _GZIP = b"\x1f\x8b"
+# As cloud-init judges: it looks at the beginning only, and tells no case from the other.
+_KIND = re.compile(rb"\s*#cloud-config(?!-archive|-jsonp)", re.IGNORECASE)
 _MOST_YAML = 1 << 20
+_DEEPEST_YAML = 100
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -161,18 +166,23 @@ def own_config(context: Context, *, all_files: bool = True) -> dict[str, Any]:
 
 def _check(given: bytes) -> None:
     """Refuse what says it is a cloud-config and is none; any other kind is the guest's matter."""
-    if not given.startswith(_HEADER) or given.partition(b"\n")[0].strip() != _HEADER:
+    if given.startswith(codecs.BOM_UTF8 + b"#"):
+        raise InvalidError(
+            "context.user_data: it begins with a byte order mark, so cloud-init does not see what"
+            " it is",
+            hint="Save it as UTF-8 without one.",
+        )
+    if not _KIND.match(given):
         return
-    import yaml  # noqa: PLC0415  (only for those who bring their own)
-
     if len(given) > _MOST_YAML:
         return  # cloud-init would take minutes for it as well, and nobody writes that by hand
+    import yaml  # noqa: PLC0415  (only for those who bring their own)
+
     try:
         text = given.decode()
         loader = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
-        events = list(yaml.parse(text, Loader=loader))
-        if any(isinstance(event, yaml.AliasEvent) for event in events):
-            return  # what they may unfold to is not tried here
+        if _unfolds(yaml.parse(text, Loader=loader)):
+            return  # what its aliases may unfold to is not tried here
         content = yaml.load(text, Loader=loader)  # noqa: S506 - a safe one
     except UnicodeDecodeError:
         raise _invalid("it is not UTF-8") from None
@@ -180,8 +190,22 @@ def _check(given: bytes) -> None:
         mark = getattr(error, "problem_mark", None)
         place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise _invalid(f"it is not valid YAML{place}") from None
+    except (ValueError, LookupError, AttributeError, OverflowError):  # PyYAML's own, of scalars
+        raise _invalid("a value in it is not of the type that YAML takes it for") from None
     if content is not None and not isinstance(content, dict):
         raise _invalid("it is no mapping of keys to values")
+
+
+def _unfolds(events: Iterable[Any]) -> bool:
+    """Whether there are aliases; what nests too deep for readers that recurse is refused."""
+    depth, aliases = 0, False
+    for event in events:
+        kind = type(event).__name__
+        depth += kind.endswith("StartEvent") - kind.endswith("EndEvent")
+        if depth > _DEEPEST_YAML:
+            raise _invalid(f"it nests more than {_DEEPEST_YAML} levels deep")
+        aliases = aliases or kind == "AliasEvent"
+    return aliases
 
 
 def _invalid(problem: str) -> InvalidError:

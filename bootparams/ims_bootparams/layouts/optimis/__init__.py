@@ -25,9 +25,8 @@ from typing import TYPE_CHECKING
 
 from ims_bootparams.guest import optimis_auto_mounter
 from ims_bootparams.layouts import Layout
-from ims_bootparams.layouts.limits import beside
+from ims_bootparams.layouts.limits import beside, buildable
 from ims_bootparams.layouts.optimis.contents import ENDPOINTS, contents
-from ims_core.errors import InvalidError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,13 +54,13 @@ def render(context: Context) -> Mapping[str, bytes]:
             the field.
     """
     files, own = contents(context)
-    return _checked(beside({_METADATA: _metadata(1, "context"), **files}, own))
+    return beside({_METADATA: _metadata(1, "context"), **files}, own)
 
 
 def render_v2(context: Context) -> Mapping[str, bytes]:
     """The same in version 2; raises as :func:`render`."""
     data = beside(*contents(context))
-    return _checked(
+    return buildable(
         {
             _METADATA: _metadata(2, "context"),
             "recontext-scripts/auto-mounter.sh": optimis_auto_mounter(),
@@ -80,18 +79,6 @@ def render_recontext(context: Context) -> Mapping[str, bytes]:
 def _metadata(version: int, kind: str) -> bytes:
     """Java properties, in what a shell takes for assignments too."""
     return f"version={version}\ntype={kind}\n".encode()
-
-
-def _checked(files: dict[str, bytes]) -> dict[str, bytes]:
-    """Refuse what no medium could hold; only the caller's own files can be the reason."""
-    from ims_bootparams.media.tree import check_files  # noqa: PLC0415  (brings all the media)
-
-    try:
-        check_files(files, None)
-    except InvalidError as error:
-        hint = error.hint or "Rename it, or put it elsewhere."
-        raise InvalidError(f"context.files: {error}", code=error.code, hint=hint) from None
-    return files
 
 
 LAYOUT = Layout(name="optimis", label=LABEL, render=render, reader="OPTIMIS")
