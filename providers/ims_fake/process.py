@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Process"]
 
 _PAUSE = 0.002
+_TRY_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,16 @@ class Process:
 
     def hold(self, seconds: float) -> bool:
         """Hold all of the guest; whether it is held, or gone, within that time."""
-        self._tell(signal.SIGSTOP)
-        return self._await_held(seconds, held=True)
+        end = time.monotonic() + seconds
+        while True:
+            self._tell(signal.SIGSTOP)
+            if self._await_held(min(seconds, _TRY_SECONDS), held=True):
+                return True
+            # A shell in vfork(2) stops only once its child is another program, and that one was
+            # stopped before.
+            self._tell(signal.SIGCONT)
+            if time.monotonic() >= end:
+                return False
 
     def release(self, seconds: float) -> bool:
         """Let it go on; whether it does, or is gone, within that time."""

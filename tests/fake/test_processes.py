@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from contextlib import ExitStack
@@ -19,6 +20,7 @@ import pytest
 from ims_core.errors import ConflictError, DeadlineError, NotFoundError
 from ims_core.models import State
 from ims_core.testing.bench import Bench
+from ims_fake.keeper import look
 from ims_fake.process import Process
 from ims_fake.processes import Processes
 from tests.fake.pools import left_below, processes_below, settings_of, target_of
@@ -305,3 +307,31 @@ def test_many_are_ready_soon(lab: Lab, say: Callable[[str], None]) -> None:
         f"{MANY} guests that are processes: made and started in {started:.1f} s, all ready after"
         f" {ready:.1f} s, deleted in {deleted:.1f} s"
     )
+
+
+# Its child is still this program, as its start waits for somebody who writes into a FIFO.
+VFORKING = """
+import os, sys, time
+wait = (os.POSIX_SPAWN_OPEN, 0, sys.argv[1], os.O_RDONLY, 0)
+os.posix_spawn("/bin/sleep", ["sleep", "60"], {}, file_actions=[wait])
+time.sleep(60)
+"""
+
+
+def test_a_guest_that_begins_a_program_just_then_is_held(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    command = [sys.executable, "-c", VFORKING, str(fifo)]
+    with subprocess.Popen(command, start_new_session=True) as guest:
+        try:
+            end = time.monotonic() + SECONDS
+            while look(guest.pid)[0] != "D":
+                assert time.monotonic() < end
+                time.sleep(0.01)
+            process = Process("off", guest.pid, look(guest.pid)[1], 0, "")
+            threading.Timer(0.2, lambda: fifo.open("wb").close()).start()
+            assert process.hold(SECONDS)
+            assert process.is_held()
+            assert process.release(SECONDS)
+        finally:
+            os.killpg(guest.pid, signal.SIGKILL)
