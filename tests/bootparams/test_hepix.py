@@ -151,7 +151,10 @@ def test_shellcheck_has_nothing_to_say_of_the_scripts() -> None:
         assert shellcheck(files[name].decode(), exclude="SC2016") == ""
 
 
-@pytest.mark.parametrize("name", ["prolog.sh", "context.sh", "IMS-STEP", "ims.checks", "file-0000"])
+@pytest.mark.parametrize(
+    "name",
+    ["prolog.sh", "context.sh", "IMS-STEP", "ims.checks", "file-0000", "ims.nonce", "IMS.files"],
+)
 def test_a_file_with_a_name_of_the_disc_s_own_is_refused(name: str) -> None:
     files = (File(f"/mnt/context/{name}", b""), File("/etc/motd", b""))
     with pytest.raises(InvalidError, match=rf"context\.files: /mnt/context/{name}"):

@@ -300,6 +300,11 @@ def test_an_invalid_cloud_config_is_refused_without_its_content(raw: bytes, word
     assert "hunter2" not in str(caught.value)
 
 
+def test_an_empty_cloud_config_is_one() -> None:
+    raw = b"#cloud-config\n# nothing yet\n"
+    assert render(replace(contexts.small(), user_data=raw))["user-data"] == raw
+
+
 @pytest.mark.parametrize("raw", [b"#cloud-config-archive\n- a\n", b"#cloud-config-jsonp\n- a\n"])
 def test_other_kinds_are_the_guest_s_matter(raw: bytes) -> None:
     assert render(replace(contexts.small(), user_data=raw))["user-data"] == raw
@@ -327,8 +332,9 @@ MESSAGE = b"Content-Type: multipart/mixed; boundary=x\nMIME-Version: 1.0\n\n--x-
 @pytest.mark.parametrize(
     "raw",
     [MESSAGE, gzip.compress(MESSAGE, mtime=0), b"From nobody Sat Nov 21\n" + MESSAGE,
-     gzip.compress(MESSAGE + b"x" * 100_000, mtime=0)],
-    ids=["plain", "gzip", "mbox", "large"],
+     gzip.compress(MESSAGE + b"x" * 100_000, mtime=0),
+     b"\nContent-Type: text/x-shellscript\n\nx\n"],
+    ids=["plain", "gzip", "mbox", "large", "one part"],
 )  # fmt: skip
 def test_nothing_is_added_to_what_is_a_message_already(raw: bytes) -> None:
     context = replace(contexts.small(), user_data=raw)

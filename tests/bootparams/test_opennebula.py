@@ -136,6 +136,40 @@ def test_it_looks_as_opennebula_writes_it() -> None:
     assert {"ETH0_MAC", "ETH0_IP", "ETH0_MASK", "ETH0_GATEWAY", "ETH0_IP6", "ETH1_IP"} <= set(names)
 
 
+def test_its_cards_and_names_are_those_of_opennebula() -> None:
+    """As ``VirtualMachineContext.cc`` names them, and one-contextd asks for them."""
+    card = Interface(
+        mac=contexts.MAC,
+        addresses=("192.0.2.130/25", "2001:db8::10/64"),
+        gateways=("192.0.2.129", "fe80::1"),
+        nameservers=("192.0.2.53", "2001:db8::53"),
+        search=("example.org", "example.com"),
+    )
+    context = replace(contexts.small(), interfaces=(card,), default_user="debian")
+    assert sourced(["dash"], LAYOUT.render(context)["context.sh"]).items() >= {
+        ("NETWORK", "YES"),
+        ("HOSTNAME", "web-1"),
+        ("SET_HOSTNAME", "web-1"),
+        ("USERNAME", "debian"),
+        ("ETH0_MAC", contexts.MAC),
+        ("ETH0_METHOD", "static"),
+        ("ETH0_IP", "192.0.2.130"),
+        ("ETH0_NETWORK", "192.0.2.128"),
+        ("ETH0_MASK", "255.255.255.128"),
+        ("ETH0_GATEWAY", "192.0.2.129"),
+        ("ETH0_IP6_METHOD", "static"),
+        ("ETH0_IP6", "2001:db8::10"),
+        ("ETH0_IP6_PREFIX_LENGTH", "64"),
+        ("ETH0_IP6_GATEWAY", "fe80::1"),
+        ("ETH0_DNS", "192.0.2.53 2001:db8::53"),
+        ("ETH0_SEARCH_DOMAIN", "example.org example.com"),
+    }
+    dynamic = replace(context, interfaces=(Interface(mac=contexts.MAC),))
+    variables = sourced(["dash"], LAYOUT.render(dynamic)["context.sh"])
+    assert variables["ETH0_METHOD"] == "dhcp"
+    assert "ETH0_IP" not in variables
+
+
 def test_the_guest_answers_unless_the_user_data_is_raw(
     cloud_init: CloudInit, tmp_path: Path
 ) -> None:

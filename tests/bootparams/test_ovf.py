@@ -138,6 +138,8 @@ def test_cloud_init_reads_every_field_of_a_context(cloud_init: CloudInit, tmp_pa
         each.path: each.content for each in context.files
     }
     assert seen["config"]["runcmd"][2] == ["sh", STEP, "scripts.0", "/var/lib/ims/scripts/0000"]
+    document = parsed(LAYOUT.render(context)["ovf-env.xml"])
+    assert document.get(f"{OE}id") == context.instance_id
     told = {**context.properties, **context.secrets}
     assert {name: seen["properties"][name] for name in told} == told
 

@@ -92,7 +92,13 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (network(gateways=("198.51.100.1",)), "context.interfaces[0].gateways[0]"),
     (network(gateways=("2001:db8::1",)), "context.interfaces[0].gateways[0]"),
     (network(gateways=("192.0.2.1/24",)), "context.interfaces[0].gateways[0]"),
-    (network(gateways=("fe80::1%eth0",)), "context.interfaces[0].gateways[0]"),
+    (
+        network(addresses=("2001:db8::1/64",), gateways=("fe80::1%eth0",)),
+        "context.interfaces[0].gateways[0]",
+    ),
+    (network(gateways=("169.254.0.1",)), "context.interfaces[0].gateways[0]"),
+    (network(addresses=("192.0.2.0/30",)), "context.interfaces[0].addresses[0]"),
+    (network(addresses=("192.0.2.3/30",)), "context.interfaces[0].addresses[0]"),
     (network(gateways=("192.0.2.1", "192.0.2.2")), "context.interfaces[0].gateways[1]"),
     (network(gateways=("192.0.2.1", "fe80::1")), "context.interfaces[0].gateways[1]"),
     (network(addresses=(), gateways=("192.0.2.1",)), "context.interfaces[0].gateways[0]"),
@@ -113,7 +119,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     *(
         (hashed(text), "context.users[0].password_hash")
         for text in ("hunter2", "$6$a:b", "$6$a$b\nroot::0:", "$6$a$", "$6$a$short",
-                     "$6$" + "a" * 60, "$6$ $" + "a" * 86, "$6$a$" + "a" * 86 + "\n")
+                     "$6$" + "a" * 60, "$6$ $" + "a" * 86, "$6$a$" + "a" * 86 + "\n",
+                     "$6$a:b$" + "a" * 86)
     ),
     ({"properties": {"": "x"}}, "context.properties['']"),
     ({"properties": {"a=b": "x"}}, "context.properties['a=b']"),
@@ -136,6 +143,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         for owner in ("", ":", "root:", ":root", "a b", "a:b:c", "-R:a", "A", "a\n", "1" * 11)
     ),
     ({"scripts": (Script("", b""),)}, "context.scripts[0].name"),
+    ({"scripts": (Script("x" * 101, b""),)}, "context.scripts[0].name"),
     ({"scripts": (Script("a\nb", b""),)}, "context.scripts[0].name"),
     ({"scripts": (Script("a\0b", b""),)}, "context.scripts[0].name"),
     ({"scripts": (Script("a", b""), Script("a", b"x"))}, "context.scripts[1].name"),
@@ -175,6 +183,8 @@ def test_what_cannot_be_right_is_refused_by_its_field_with_a_fix(
         network(gateways=("2001:db8::1", "192.0.2.1"), addresses=("192.0.2.9/24", "2001:db8::2/9")),
         network(gateways=("fe80::1",), addresses=("2001:db8::1/64",)),
         network(addresses=()),
+        network(addresses=("192.0.2.0/31",)),
+        network(addresses=("192.0.2.3/31", "192.0.2.4/32")),
         user(name="_a-b_9"),
         *(
             user(ssh_keys=(key,))
@@ -193,7 +203,7 @@ def test_what_cannot_be_right_is_refused_by_its_field_with_a_fix(
         file(mode=0),
         file(mode=0o7777),
         {"properties": {"a b.c": "x\ny=\u2028\x85\U0010ffff"}},
-        {"scripts": (Script("set up: part 1", b""),)},
+        {"scripts": (Script("set up: part 1", b""), Script("x" * 100, b""))},
         {"default_user": "debian"},
         many(files=500),
         many(files=125, scripts=125, users=125, interfaces=125),
@@ -248,9 +258,14 @@ def test_a_layout_refuses_what_it_cannot_carry(layout: Any, context: Context, na
 
 def test_what_no_carrier_holds_is_refused_before_it_is_copied() -> None:
     big = b"x" * (MAX_BYTES // 2 + 1)
-    context = replace(contexts.small(), files=(File("/a", big),), user_data=big + b"more")
-    with pytest.raises(InvalidError) as caught:
-        check_context(context)
-    assert caught.value.code == "context-too-large"
-    assert caught.value.message.startswith("context.user_data: ")
-    assert str(MAX_BYTES) in caught.value.hint
+    file, script, larger = File("/a", big), Script("a", big), big + b"more"
+    for fields, named in (
+        ({"files": (file,), "user_data": larger}, "context.user_data: "),
+        ({"files": (file,), "scripts": (Script("a", larger),)}, "context.scripts[0].content: "),
+        ({"files": (File("/a", larger),), "scripts": (script,)}, "context.files[0].content: "),
+    ):
+        with pytest.raises(InvalidError) as caught:
+            check_context(replace(contexts.small(), **fields))
+        assert caught.value.code == "context-too-large"
+        assert caught.value.message.startswith(named)
+        assert str(MAX_BYTES) in caught.value.hint
