@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ims_core.models import Context
 
-__all__ = ["redacted"]
+__all__ = ["is_redacted", "redacted"]
 
 _TEXT = "(redacted)"
+_SIZE = re.compile(rb"\(redacted, [0-9]+ bytes\)\n")
 _HASH = "$6$redacted$" + "redacted" * 4  # in the form that a hash has, so that it can be rendered
 _PRIVATE_KEY = "-----BEGIN PRIVATE KEY-----\n" + "redacted" * 8 + "\n-----END PRIVATE KEY-----\n"
 
@@ -33,6 +35,11 @@ def redacted(context: Context) -> Context:
         scripts=tuple(replace(each, content=_size(each.content)) for each in context.scripts),
         user_data=None if context.user_data is None else _size(context.user_data),
     )
+
+
+def is_redacted(value: str | bytes) -> bool:
+    """Whether it is the word in place of a secret, or of a content: no format asks more of it."""
+    return value == _TEXT if isinstance(value, str) else _SIZE.fullmatch(value) is not None
 
 
 def _size(content: bytes) -> bytes:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
-from ipaddress import IPv6Address
 
 from ims_bootparams.validation.common import invalid
 
@@ -44,7 +42,11 @@ def _can_be_asked(host: str, port: str | None) -> bool:
     if port is not None and not 1 <= int(port) <= _MOST_PORTS:
         return False
     if host.startswith("["):
-        with suppress(ValueError):
-            return bool(IPv6Address(host[1:-1]))
-        return False
+        from ipaddress import IPv6Address  # noqa: PLC0415 - slow to import, for few URLs
+
+        try:
+            IPv6Address(host[1:-1])
+        except ValueError:
+            return False
+        return True
     return all(host.rstrip(".").split("."))

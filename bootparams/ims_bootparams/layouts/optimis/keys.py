@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from ims_bootparams.redaction import is_redacted
 from ims_bootparams.validation.common import invalid
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ _PRIVATE = re.compile(
     r"-----BEGIN ([A-Z ]*PRIVATE KEY)-----\n([A-Za-z0-9+/=]+\n){25}-----END \1-----\n?"
 )
 _RSA = re.compile(r"(^|[ \t])ssh-rsa[ \t]")  # options may stand before it
-_REDACTED = "(redacted)"  # what a secret's value is in a context that is only shown
 
 
 def key_files(context: Context) -> dict[str, bytes]:
@@ -52,7 +52,7 @@ def key_files(context: Context) -> dict[str, bytes]:
 def _ssh_key(context: Context) -> bytes:
     """Both keys; empty lines stand for a private one that there is not."""
     private = context.secrets.get(_SSH_KEY)
-    if private not in (None, _REDACTED) and not _PRIVATE.fullmatch(private):
+    if private is not None and not (is_redacted(private) or _PRIVATE.fullmatch(private)):
         hint = "Give what `ssh-keygen -t rsa -b 2048 -m PEM -N ''` writes."
         raise invalid(_field(_SSH_KEY), f"it is not a private key of {_LINES} lines", hint)
     for index, key in enumerate(context.ssh_keys):

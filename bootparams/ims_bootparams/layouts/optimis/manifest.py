@@ -5,17 +5,15 @@ Source: OPTIMIS Toolkit, ``ServiceManifest``, its schema of ``opt:ServiceManifes
 
 from __future__ import annotations
 
-import re
 from xml.etree.ElementTree import ParseError
 
+from ims_bootparams.redaction import is_redacted
 from ims_bootparams.validation.common import invalid
 
 __all__ = ["MANIFEST", "check_manifest"]
 
 MANIFEST = "manifest.xml"
 _ROOT = "{http://schemas.optimis.eu/optimis/}ServiceManifest"
-# What the content is in a context that is only shown.
-_REDACTED = re.compile(rb"\(redacted, [0-9]+ bytes\)\n")
 
 
 def check_manifest(field: str, content: bytes) -> None:
@@ -30,7 +28,7 @@ def check_manifest(field: str, content: bytes) -> None:
     """
     from defusedxml import ElementTree  # noqa: PLC0415  (few contexts have a manifest)
 
-    if _REDACTED.fullmatch(content):
+    if is_redacted(content):
         return
     try:
         root = ElementTree.fromstring(content, forbid_dtd=True)
